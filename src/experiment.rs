@@ -1,0 +1,264 @@
+//! The [`Experiment`]: one small value that says what is being looked at.
+//!
+//! It is the state of the page and its link ([`Experiment::to_query`]), the request to the Web Worker, and the job
+//! for the server. The same experiment gives the same numbers on WebAssembly and natively.
+
+mod query;
+
+pub use query::{Broken, Parsed};
+
+use serde::{Deserialize, Serialize};
+
+use crate::attack::Method;
+use crate::data::{Dataset, PIXELS};
+use crate::threat::{Norm, Threat};
+
+/// Everything that determines what the Lab shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// The data set that picture and models belong to.
+    pub dataset: Dataset,
+    /// The picture under attack.
+    pub picture: Picture,
+    /// The attacked model: a name within the data set, as in `nn::zoo`.
+    pub model: String,
+    /// A second model beside it, attacked with the same settings.
+    pub compare: Option<String>,
+    /// The perturbations that are allowed.
+    pub threat: Threat,
+    /// How the perturbation is searched.
+    pub attack: AttackSettings,
+    /// Key of every random number.
+    pub seed: u32,
+    /// What of the result is looked at; it changes no number.
+    pub view: View,
+}
+
+/// A picture: one of the shipped test pictures, or a person's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Picture {
+    /// The test picture with this index.
+    Test(u32),
+    /// A person's own picture.
+    Own {
+        /// 28 × 28 grey values, row by row, 0 (black) to 255 (white).
+        pixels: Vec<u8>,
+        /// The class its owner says it shows; without one the first model's prediction stands in for it.
+        label: Option<u8>,
+    },
+}
+
+/// Settings of the attack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttackSettings {
+    /// Which attack.
+    pub method: Method,
+    /// Step size α of iterative attacks, in the unit of ε; `None` follows ε as 2.5 · ε / steps.
+    pub alpha: Option<f32>,
+    /// Number of steps T of iterative attacks.
+    pub steps: u32,
+    /// Whether iterative attacks start at a random point of the ball instead of at x.
+    pub random_start: bool,
+    /// How many times the attack is run, each from a start of its own; the strongest result counts.
+    pub restarts: u32,
+    /// The class to reach; `None` is an untargeted attack, away from the true class.
+    pub target: Option<u8>,
+}
+
+/// What of the result is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct View {
+    /// The step of the attack on screen; `None` is the result.
+    pub step: Option<u32>,
+    /// The axes of the decision-boundary plane.
+    pub plane: PlaneAxes,
+    /// How perturbations and gradients are scaled to colours.
+    pub scale: Scale,
+}
+
+/// The two axes of the decision-boundary plane through the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaneAxes {
+    /// The direction of the attack and a random direction orthogonal to it.
+    #[default]
+    AttackAndRandom,
+    /// The directions to two other test pictures.
+    Pictures(u32, u32),
+}
+
+/// How signed pictures are scaled to colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Each picture by its own greatest magnitude.
+    #[default]
+    Own,
+    /// All by the same: the perturbation on the scale of the pixels, gradients on one common scale.
+    Same,
+}
+
+/// Greatest number of attack steps.
+pub const MAX_STEPS: u32 = 100;
+/// Greatest number of restarts.
+pub const MAX_RESTARTS: u32 = 20;
+
+impl Default for Experiment {
+    fn default() -> Self {
+        let dataset = Dataset::Fashion;
+        Self {
+            dataset,
+            picture: Picture::Test(0),
+            model: "standard".into(),
+            compare: None,
+            threat: Threat::usual(dataset, Norm::Linf),
+            attack: AttackSettings::default(),
+            seed: 0,
+            view: View::default(),
+        }
+    }
+}
+
+impl Default for AttackSettings {
+    fn default() -> Self {
+        Self { method: Method::Pgd, alpha: None, steps: 20, random_start: false, restarts: 1, target: None }
+    }
+}
+
+impl AttackSettings {
+    /// The step size α that is used for a given ε, in the unit of ε.
+    pub fn alpha_for(&self, epsilon: f32) -> f32 {
+        self.alpha.unwrap_or(2.5 * epsilon / self.steps.max(1) as f32)
+    }
+}
+
+impl View {
+    /// Whether two views need the same numbers to be computed.
+    pub fn computes_as(&self, other: &Self) -> bool {
+        self.plane == other.plane
+    }
+}
+
+/// What is wrong with an experiment; each message says what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Invalid {
+    /// ε is not a number, negative, or beyond the norm's limit.
+    #[error("ε = {value} is out of range: choose 0 to {greatest} for {norm}")]
+    Epsilon {
+        /// What was given.
+        value: f32,
+        /// The norm it was given for.
+        norm: Norm,
+        /// The greatest ε of that norm.
+        greatest: f32,
+    },
+    /// α is not a number, not positive, or beyond the norm's limit.
+    #[error("step size α = {value} is out of range: choose more than 0 and at most {greatest}")]
+    Alpha {
+        /// What was given.
+        value: f32,
+        /// The greatest α of the norm.
+        greatest: f32,
+    },
+    /// Too few or too many steps.
+    #[error("{0} steps are out of range: choose 1 to {MAX_STEPS}")]
+    Steps(u32),
+    /// Too few or too many restarts.
+    #[error("{0} restarts are out of range: choose 1 to {MAX_RESTARTS}")]
+    Restarts(u32),
+    /// No such test picture.
+    #[error("there is no test picture {index} in {dataset}: choose 0 to {last}")]
+    PictureIndex {
+        /// What was given.
+        index: u32,
+        /// The data set.
+        dataset: Dataset,
+        /// The last picture there is.
+        last: u32,
+    },
+    /// An own picture of the wrong size.
+    #[error("a picture must have 28 × 28 = {PIXELS} pixels, this one has {0}")]
+    PictureSize(usize),
+    /// No such class.
+    #[error("there is no class {class} in {dataset}: choose 0 to {last}")]
+    Class {
+        /// What was given.
+        class: u8,
+        /// The data set.
+        dataset: Dataset,
+        /// The last class there is.
+        last: u8,
+    },
+    /// No such model.
+    #[error("there is no model “{name}” for {dataset}: choose one of {known}")]
+    Model {
+        /// What was given.
+        name: String,
+        /// The data set.
+        dataset: Dataset,
+        /// The names there are.
+        known: String,
+    },
+}
+
+impl Experiment {
+    /// Checks every number against its range. What comes from a link, a student or a client is checked before use.
+    ///
+    /// # Errors
+    /// The first thing that is out of range, with the range.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let dataset = self.dataset;
+        let Threat { norm, epsilon } = self.threat;
+        // NaN fails every comparison, so ranges are tested positively.
+        if !(epsilon >= 0.0 && epsilon <= norm.greatest_epsilon()) {
+            return Err(Invalid::Epsilon { value: epsilon, norm, greatest: norm.greatest_epsilon() });
+        }
+        let attack = &self.attack;
+        if let Some(alpha) = attack.alpha
+            && !(alpha > 0.0 && alpha <= norm.greatest_epsilon())
+        {
+            return Err(Invalid::Alpha { value: alpha, greatest: norm.greatest_epsilon() });
+        }
+        if !(1..=MAX_STEPS).contains(&attack.steps) {
+            return Err(Invalid::Steps(attack.steps));
+        }
+        if !(1..=MAX_RESTARTS).contains(&attack.restarts) {
+            return Err(Invalid::Restarts(attack.restarts));
+        }
+        let class = |class: Option<u8>| match class {
+            Some(class) if class as usize >= dataset.classes().len() => {
+                Err(Invalid::Class { class, dataset, last: dataset.classes().len() as u8 - 1 })
+            }
+            _ => Ok(()),
+        };
+        let test_picture = |index: u32| {
+            let last = dataset.pictures() - 1;
+            if index > last { Err(Invalid::PictureIndex { index, dataset, last }) } else { Ok(()) }
+        };
+        class(attack.target)?;
+        match &self.picture {
+            Picture::Test(index) => test_picture(*index)?,
+            Picture::Own { pixels, label } => {
+                if pixels.len() != PIXELS {
+                    return Err(Invalid::PictureSize(pixels.len()));
+                }
+                class(*label)?;
+            }
+        }
+        if let PlaneAxes::Pictures(first, second) = self.view.plane {
+            test_picture(first)?;
+            test_picture(second)?;
+        }
+        for name in std::iter::once(&self.model).chain(&self.compare) {
+            if crate::nn::zoo::find(dataset, name).is_none() {
+                let known = crate::nn::zoo::of(dataset).map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(Invalid::Model { name: name.clone(), dataset, known });
+            }
+        }
+        Ok(())
+    }
+}
