@@ -1,0 +1,71 @@
+// The last step of the client's build; trunk runs it on its staging folder before that becomes dist/.
+//
+// trunk names the page's files by a hash taken before wasm-opt and the worker's by none, so that after an update a
+// browser or a proxy could mix versions. Here each of the two modules gets a name from its final bytes:
+//   NAME-HASH.js, NAME-HASH_bg.wasm   what wasm-bindgen made
+//   NAME-HASH_start.js                runs it: the page's as the script of index.html, the engine's as a worker
+// A file with such a name never changes and may be cached for ever; index.html never. All addresses are relative.
+
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+
+const source = process.env.TRUNK_SOURCE_DIR;
+const dist = process.env.TRUNK_STAGING_DIR;
+
+/** Renames a module's files by their content and writes what starts it. */
+function version(name) {
+  const files = fs.readdirSync(dist).filter((file) => file.startsWith(name) && /(\.js|\.wasm)$/.test(file));
+  const wasmFile = files.find((file) => file.endsWith("_bg.wasm"));
+  const jsFile = files.find((file) => file === wasmFile?.replace("_bg.wasm", ".js"));
+  if (!wasmFile || !jsFile) throw new Error(`trunk left no module “${name}” in ${dist}`);
+  const wasm = fs.readFileSync(path.join(dist, wasmFile));
+  const js = fs.readFileSync(path.join(dist, jsFile), "utf8");
+  const own = `new URL('${name}_bg.wasm', import.meta.url)`;
+  if (js.split(own).length !== 2) throw new Error(`${jsFile} does not load its module by ${own}, as it used to`);
+
+  const hashed = `${name}-${createHash("sha256").update(js).update(wasm).digest("hex").slice(0, 16)}`;
+  const made = { js: `${hashed}.js`, wasm: `${hashed}_bg.wasm`, start: `${hashed}_start.js` };
+  for (const file of files) fs.rmSync(path.join(dist, file));
+  fs.writeFileSync(path.join(dist, made.js), js.replace(`${name}_bg.wasm`, made.wasm));
+  fs.writeFileSync(path.join(dist, made.wasm), wasm);
+  fs.writeFileSync(path.join(dist, made.start), `import init from "./${made.js}";\nawait init();\n`);
+  return made;
+}
+
+/** Copies the files of a folder, and of those in it, whose name fits. */
+function copy(folder, fits) {
+  const from = path.join(source, folder);
+  if (!fs.existsSync(from)) return;
+  for (const file of fs.readdirSync(from, { recursive: true })) {
+    if (!fits.test(path.basename(file))) continue;
+    fs.mkdirSync(path.dirname(path.join(dist, folder, file)), { recursive: true });
+    fs.copyFileSync(path.join(from, file), path.join(dist, folder, file));
+  }
+}
+
+/** Replaces the one place that fits. */
+function fill(html, pattern, replacement) {
+  const found = html.match(new RegExp(pattern.source, "g"))?.length ?? 0;
+  if (found !== 1) throw new Error(`index.html has ${found} places like ${pattern.source}; there must be one`);
+  return html.replace(pattern, replacement);
+}
+
+const page = version("page");
+const engine = version("engine");
+copy("assets/models", /\.(safetensors|json)$/);
+copy("assets/data", /^(test-.*\.(png|json)|(LICENSE|COPYING|README).*)$/);
+
+// Both modules come down side by side, before either has run.
+const load = `<link rel="modulepreload" href="./${page.start}">
+<link rel="modulepreload" href="./${page.js}">
+<link rel="preload" href="./${page.wasm}" as="fetch" type="application/wasm" crossorigin>
+<link rel="preload" href="./${engine.wasm}" as="fetch" type="application/wasm" crossorigin>
+<link rel="modulepreload" href="./${engine.js}">
+<script type="module" src="./${page.start}"></script>`;
+const index = path.join(dist, "index.html");
+let html = fs.readFileSync(index, "utf8");
+html = fill(html, /<link data-trunk rel="rust"[^>]*>/, load);
+html = fill(html, /<meta name="engine" content="">/, `<meta name="engine" content="./${engine.start}">`);
+html = html.replace(/<!--[^]*?-->\n?/g, "");
+fs.writeFileSync(index, html);
