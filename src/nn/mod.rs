@@ -1,9 +1,16 @@
 //! Networks: described as data ([`Architecture`]), shipped with their cards ([`zoo`]), used as [`Classifier`]s.
 
 pub mod architecture;
+mod executor;
+#[cfg(test)]
+mod reference;
+pub mod softmax;
+pub mod weights;
 pub mod zoo;
 
 pub use architecture::{Architecture, Layer, Shape};
+pub use executor::{BuildError, Executor};
+pub use weights::Weights;
 
 /// A function from pictures to logits, with the gradient of anything that depends on the logits.
 ///

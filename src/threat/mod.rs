@@ -1,5 +1,13 @@
 //! What an attacker may change: norms, balls, projections onto them, and the steepest steps within them.
 
+mod norms;
+mod project;
+mod step;
+
+pub use norms::{Norms, length, rounding_slack};
+pub use project::{onto_ball, onto_ball_and_box};
+pub use step::{SPARSE_SHARE, add_fast, add_steepest, random_start, sign};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

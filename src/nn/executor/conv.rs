@@ -1,0 +1,378 @@
+//! Convolution with bias, and with the ReLU and the max-pooling that follow it, in one pass.
+//!
+//! Forward, the lanes run across output channels. All cells of a pooling window are computed in registers, only their
+//! maximum is stored, and which cell it was (or that ReLU has switched it off) is marked. Backward, only the marked
+//! cells pass a gradient on: at most one in `pool`² of the convolution's outputs, so the transposed convolution is a
+//! sparse scatter of kernels.
+
+use super::plan::{INACTIVE, Step};
+use super::simd::{Kernel, Width, add_scaled, whole};
+use crate::nn::Shape;
+
+/// Cells that are computed at once.
+const CELLS: usize = 4;
+/// Floats of a patch of input gradient that is gathered in registers.
+const PATCH: usize = 16;
+/// The largest patch for which every cell's kernel is stored in its place in the patch.
+const LARGEST_PATCH: usize = 4 * PATCH;
+
+/// What the convolution looks like. Pictures are channels-last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub(super) input: Shape,
+    pub(super) out: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    /// Side of the pooling window; 1 is no pooling.
+    pub(super) pool: usize,
+    /// Whether ReLU is applied.
+    pub(super) relu: bool,
+}
+
+impl Geometry {
+    fn padded(&self) -> Shape {
+        let Shape { channels, height, width } = self.input;
+        Shape { channels, height: height + 2 * self.padding, width: width + 2 * self.padding }
+    }
+
+    /// The shape after convolution and pooling.
+    pub(super) fn output(&self) -> Shape {
+        let Shape { height, width, .. } = self.padded();
+        let side = |n: usize| ((n - self.kernel) / self.stride + 1) / self.pool;
+        Shape { channels: self.out, height: side(height), width: side(width) }
+    }
+
+    /// Where the input of a convolution's output cell begins in the padded picture.
+    #[inline(always)]
+    fn offset(&self, row: usize, column: usize) -> usize {
+        (row * self.padded().width + column) * self.stride * self.input.channels
+    }
+}
+
+/// The packed convolution.
+pub(super) struct Conv {
+    geometry: Geometry,
+    width: Width,
+    /// (panel, kernel row, kernel column, input channel, lane).
+    forward: Vec<f32>,
+    /// (panel, lane).
+    bias: Vec<f32>,
+    backward: Backward,
+}
+
+enum Backward {
+    /// (output channel, kernel row, kernel column, input channel).
+    Kernels(Vec<f32>),
+    /// For few input channels: (output channel, cell of the window, patch), the kernel set into a patch of the input
+    /// as large as the whole window sees, so that one window's gradients are summed in registers.
+    Patches { side: usize, size: usize, kernels: Vec<f32> },
+}
+
+impl Conv {
+    /// Packs weights (out, in, kernel, kernel) and biases.
+    pub(super) fn new(geometry: Geometry, weight: &[f32], bias: &[f32], width: Width) -> Self {
+        let Geometry { input, out, kernel, stride, pool, .. } = geometry;
+        let (channels, taps, lanes) = (input.channels, kernel * kernel, width.lanes());
+        let at = |o: usize, c: usize, tap: usize| weight[(o * channels + c) * taps + tap];
+
+        let mut forward = vec![0.0; whole(out, lanes) * taps * channels];
+        let mut kernels = vec![0.0; out * taps * channels];
+        for o in 0..out {
+            for tap in 0..taps {
+                for c in 0..channels {
+                    forward[((o / lanes * taps + tap) * channels + c) * lanes + o % lanes] = at(o, c, tap);
+                    kernels[(o * taps + tap) * channels + c] = at(o, c, tap);
+                }
+            }
+        }
+        let mut padded_bias = vec![0.0; whole(out, lanes)];
+        for (padded, bias) in padded_bias.iter_mut().zip(bias) {
+            // −0 would be the only sum that adding a zero changes.
+            *padded = bias + 0.0;
+        }
+
+        let side = (pool - 1) * stride + kernel;
+        let size = whole(side * side * channels, PATCH);
+        let backward = if size <= LARGEST_PATCH {
+            let mut patches = vec![0.0; out * pool * pool * size];
+            for o in 0..out {
+                for cell in 0..pool * pool {
+                    let patch = &mut patches[(o * pool * pool + cell) * size..][..size];
+                    for tap in 0..taps {
+                        let row = cell / pool * stride + tap / kernel;
+                        let column = cell % pool * stride + tap % kernel;
+                        for c in 0..channels {
+                            patch[(row * side + column) * channels + c] = at(o, c, tap);
+                        }
+                    }
+                }
+            }
+            Backward::Patches { side, size, kernels: patches }
+        } else {
+            Backward::Kernels(kernels)
+        };
+        Self { geometry, width, forward, bias: padded_bias, backward }
+    }
+}
+
+impl Step for Conv {
+    fn input(&self) -> usize {
+        self.geometry.input.len()
+    }
+
+    fn output(&self) -> usize {
+        self.geometry.output().len()
+    }
+
+    fn marks(&self) -> usize {
+        if self.geometry.relu || self.geometry.pool > 1 { self.output() } else { 0 }
+    }
+
+    fn scratch(&self) -> usize {
+        self.geometry.padded().len() + PATCH
+    }
+
+    fn forward(&self, input: &[f32], output: &mut [f32], marks: &mut [u8], scratch: &mut [f32]) {
+        scratch.fill(0.0);
+        let pictures = input.chunks_exact(self.input()).zip(output.chunks_exact_mut(self.output()));
+        for (picture, (input, output)) in pictures.enumerate() {
+            self.pad(input, scratch);
+            let marks = &mut marks[picture * self.marks()..][..self.marks()];
+            self.width.run(Forward { conv: self, padded: scratch, output, marks });
+        }
+    }
+
+    fn backward(&self, marks: &[u8], cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
+        let pictures = cotangent.chunks_exact(self.output()).zip(gradient.chunks_exact_mut(self.input()));
+        for (picture, (cotangent, gradient)) in pictures.enumerate() {
+            scratch.fill(0.0);
+            let marks = &marks[picture * self.marks()..][..self.marks()];
+            self.width.run(Scatter { conv: self, marks, cotangent, padded: scratch });
+            self.crop(scratch, gradient);
+        }
+    }
+}
+
+impl Conv {
+    /// Copies a picture into the middle of the padded one.
+    fn pad(&self, picture: &[f32], padded: &mut [f32]) {
+        self.rows(|at, row| padded[row].copy_from_slice(&picture[at]));
+    }
+
+    /// The inverse of [`Self::pad`].
+    fn crop(&self, padded: &[f32], picture: &mut [f32]) {
+        self.rows(|at, row| picture[at].copy_from_slice(&padded[row]));
+    }
+
+    /// Calls with every row's place in the picture and in the padded picture.
+    fn rows(&self, mut each: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
+        let Geometry { input, padding, .. } = self.geometry;
+        let length = input.width * input.channels;
+        for row in 0..input.height {
+            let padded = ((row + padding) * self.geometry.padded().width + padding) * input.channels;
+            each(row * length..(row + 1) * length, padded..padded + length);
+        }
+    }
+}
+
+/// The forward pass of one picture.
+struct Forward<'a> {
+    conv: &'a Conv,
+    padded: &'a [f32],
+    output: &'a mut [f32],
+    marks: &'a mut [u8],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run<const P: usize>(self) {
+        let geometry = self.conv.geometry;
+        let Geometry { input, out, kernel, pool, relu, .. } = geometry;
+        let taps = kernel * kernel * input.channels;
+        let shape = geometry.output();
+        let panels = self.conv.forward.as_chunks::<P>().0;
+        let biases = self.conv.bias.as_chunks::<P>().0;
+        for (panel, (weights, bias)) in panels.chunks_exact(taps).zip(biases).enumerate() {
+            let first = panel * P;
+            let lanes = P.min(out - first);
+            for row in 0..shape.height {
+                if pool == 1 {
+                    for column in (0..shape.width).step_by(CELLS) {
+                        // At the edge the last cell is computed again.
+                        let columns: [usize; CELLS] = std::array::from_fn(|i| (column + i).min(shape.width - 1));
+                        let cells = columns.map(|column| geometry.offset(row, column));
+                        let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                        for (&column, mut value) in columns.iter().zip(values) {
+                            let at = (row * shape.width + column) * out + first;
+                            if relu {
+                                switch_off(&mut value, &mut self.marks[at..at + lanes], &[0; P]);
+                            }
+                            self.output[at..at + lanes].copy_from_slice(&value[..lanes]);
+                        }
+                    }
+                } else {
+                    for column in 0..shape.width {
+                        let at = (row * shape.width + column) * out + first;
+                        let marks = &mut self.marks[at..at + lanes];
+                        let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
+                        for group in (0..pool * pool).step_by(CELLS) {
+                            let window: [usize; CELLS] = std::array::from_fn(|i| (group + i).min(pool * pool - 1));
+                            let cells = window
+                                .map(|cell| geometry.offset(row * pool + cell / pool, column * pool + cell % pool));
+                            let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                            if group == 0 {
+                                best = values[0];
+                            }
+                            for i in 0..CELLS {
+                                keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
+                            }
+                        }
+                        if relu {
+                            switch_off(&mut best, marks, &which);
+                        } else {
+                            for (mark, which) in marks.iter_mut().zip(which) {
+                                *mark = which as u8;
+                            }
+                        }
+                        self.output[at..at + lanes].copy_from_slice(&best[..lanes]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The convolution's outputs at four cells, for one panel of channels. Each is summed in the order bias, kernel row,
+/// kernel column, input channel.
+#[inline(always)]
+fn cells_of_panel<const P: usize>(
+    geometry: &Geometry,
+    padded: &[f32],
+    cells: [usize; CELLS],
+    weights: &[[f32; P]],
+    bias: &[f32; P],
+) -> [[f32; P]; CELLS] {
+    let run = geometry.kernel * geometry.input.channels;
+    let stride = geometry.padded().width * geometry.input.channels;
+    let [mut a, mut b, mut c, mut d] = [*bias; CELLS];
+    for (row, weights) in weights.chunks_exact(run).enumerate() {
+        let [x, y, z, u] = cells.map(|cell| &padded[cell + row * stride..][..run]);
+        for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
+            add_scaled(&mut a, x, w);
+            add_scaled(&mut b, y, w);
+            add_scaled(&mut c, z, w);
+            add_scaled(&mut d, u, w);
+        }
+    }
+    [a, b, c, d]
+}
+
+/// Keeps the greatest value of each lane and where it was: the first of equals, and what is not a number wins.
+#[inline(always)]
+fn keep_greatest<const P: usize>(best: &mut [f32; P], which: &mut [u32; P], values: &[f32; P], cell: u32) {
+    for lane in 0..P {
+        let value = values[lane];
+        let better = (value > best[lane]) | value.is_nan();
+        best[lane] = if better { value } else { best[lane] };
+        which[lane] = if better { cell } else { which[lane] };
+    }
+}
+
+/// ReLU, and the mark of each lane that is off. What is not a number stays on.
+#[inline(always)]
+fn switch_off<const P: usize>(values: &mut [f32; P], marks: &mut [u8], which: &[u32; P]) {
+    let mut all = [0u8; P];
+    for lane in 0..P {
+        let off = values[lane] <= 0.0;
+        all[lane] = if off { INACTIVE } else { which[lane] as u8 };
+        values[lane] = if off { 0.0 } else { values[lane] };
+    }
+    marks.copy_from_slice(&all[..marks.len()]);
+}
+
+/// The backward pass of one picture: adds to the zeroed padded input gradient.
+struct Scatter<'a> {
+    conv: &'a Conv,
+    marks: &'a [u8],
+    cotangent: &'a [f32],
+    padded: &'a mut [f32],
+}
+
+impl Kernel for Scatter<'_> {
+    #[inline(always)]
+    fn run<const P: usize>(self) {
+        let geometry = self.conv.geometry;
+        let Geometry { input, out, kernel, pool, .. } = geometry;
+        let shape = geometry.output();
+        let stride = geometry.padded().width * input.channels;
+        let mut marks = self.marks.chunks_exact(out);
+        // The output channels that pass a gradient on, with their cells.
+        const LIST: usize = 64;
+        let mut list = [(0u32, 0u32, 0f32); LIST];
+        for row in 0..shape.height {
+            for column in 0..shape.width {
+                let marks = marks.next();
+                let cotangent = &self.cotangent[(row * shape.width + column) * out..][..out];
+                for first in (0..out).step_by(LIST) {
+                    let mut length = 0;
+                    for o in first..out.min(first + LIST) {
+                        let mark = marks.map_or(0, |marks| marks[o]);
+                        list[length % LIST] = (o as u32, mark as u32, cotangent[o]);
+                        // Without a branch: whether a channel is active cannot be predicted.
+                        length += ((mark != INACTIVE) & (cotangent[o] != 0.0)) as usize;
+                    }
+                    let active = &list[..length];
+                    match &self.conv.backward {
+                        Backward::Kernels(kernels) => {
+                            let run = kernel * input.channels;
+                            for &(o, cell, cotangent) in active {
+                                let (o, cell) = (o as usize, cell as usize);
+                                let (cell_row, cell_column) =
+                                    if cell == 0 { (0, 0) } else { (cell / pool, cell % pool) };
+                                let from = geometry.offset(row * pool + cell_row, column * pool + cell_column);
+                                let weights = &kernels[o * kernel * run..][..kernel * run];
+                                for (kernel_row, weights) in weights.chunks_exact(run).enumerate() {
+                                    let target = &mut self.padded[from + kernel_row * stride..][..run];
+                                    add_scaled_row::<P>(target, cotangent, weights);
+                                }
+                            }
+                        }
+                        Backward::Patches { side, size, kernels } => {
+                            let from = geometry.offset(row * pool, column * pool);
+                            let mut patch = [0.0; LARGEST_PATCH];
+                            for (block, patch) in patch[..*size].as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
+                                for &(o, cell, cotangent) in active {
+                                    let at = (o as usize * pool * pool + cell as usize) * size + block * PATCH;
+                                    // The kernels are cut into whole blocks.
+                                    let Some(weights) = kernels[at..].first_chunk::<PATCH>() else { continue };
+                                    add_scaled(patch, cotangent, weights);
+                                }
+                            }
+                            let run = side * input.channels;
+                            for (patch_row, patch) in patch[..side * run].chunks_exact(run).enumerate() {
+                                let target = &mut self.padded[from + patch_row * stride..][..run];
+                                for (target, patch) in target.iter_mut().zip(patch) {
+                                    *target += patch;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// target += x · w for a row of any length.
+#[inline(always)]
+fn add_scaled_row<const P: usize>(target: &mut [f32], x: f32, w: &[f32]) {
+    let (targets, target) = target.as_chunks_mut::<P>();
+    let (weights, w) = w.as_chunks::<P>();
+    for (target, w) in targets.iter_mut().zip(weights) {
+        add_scaled(target, x, w);
+    }
+    for (target, w) in target.iter_mut().zip(w) {
+        *target += x * w;
+    }
+}

@@ -1,0 +1,1 @@
+//! A slow, plain network in double precision, to test the fast one against.
