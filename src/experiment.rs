@@ -4,6 +4,7 @@
 //! for the server. The same experiment gives the same numbers on WebAssembly and natively.
 
 mod query;
+pub mod snippet;
 
 pub use query::{Broken, Parsed};
 

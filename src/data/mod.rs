@@ -39,6 +39,14 @@ impl Dataset {
         Self::ALL.into_iter().find(|dataset| dataset.key() == key)
     }
 
+    /// The name in headings.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Fashion => "Fashion-MNIST",
+            Self::Digits => "Digits",
+        }
+    }
+
     /// The names of the classes, by index.
     pub fn classes(self) -> &'static [&'static str] {
         match self {

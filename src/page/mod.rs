@@ -1,1 +1,21 @@
-//! page
+//! The page: shows experiments and changes them. It computes nothing; the worker does.
+
+mod app;
+mod batch;
+mod clipboard;
+mod control;
+pub mod figure;
+mod lab;
+mod live;
+mod models;
+mod notice;
+mod place;
+mod state;
+mod theme;
+mod worker;
+
+/// Takes over the static first paint of `index.html`.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    app::mount();
+}

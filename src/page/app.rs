@@ -1,0 +1,148 @@
+//! The frame around every page: header, theme, undo, link, notices, keys.
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use crate::page::clipboard;
+use crate::page::lab::LabPage;
+use crate::page::live::Live;
+use crate::page::models::ModelsPage;
+use crate::page::notice::{NoticeList, Notices};
+use crate::page::place::{self, Place};
+use crate::page::state::Lab;
+use crate::page::theme::{self, Theme};
+
+/// Puts the page into the document in place of the first paint.
+pub fn mount() {
+    let Some(root) = document().get_element_by_id("app") else { return };
+    root.set_inner_html("");
+    // The page lives as long as its document.
+    mount_to(root.unchecked_into(), App).forget();
+}
+
+#[component]
+fn App() -> impl IntoView {
+    let (here, experiment, broken) = Place::read();
+    let lab = Lab::new(experiment);
+    let place = RwSignal::new(here);
+    let notices = Notices::new();
+    provide_context(lab);
+    provide_context(place);
+    provide_context(notices);
+    for part in broken {
+        notices.warn(format!("The link’s “{}” was not used: {}.", part.key, part.message.trim_end_matches('.')));
+    }
+    provide_context(Live::start(lab));
+    place::follow(lab, place);
+    keys(lab);
+    Effect::new(move |_| {
+        let name = match place.get() {
+            Place::Lab => "Lab",
+            Place::Models => "Models",
+        };
+        document().set_title(&format!("{name} · Epsilon Lab"));
+    });
+    let page = move || match place.get() {
+        Place::Lab => view! { <LabPage /> }.into_any(),
+        Place::Models => view! { <ModelsPage /> }.into_any(),
+    };
+    view! {
+        <a class="skip" href="#main">"Skip to the content"</a>
+        <Header />
+        <main id="main" tabindex="-1">{page}</main>
+        <NoticeList />
+    }
+}
+
+#[component]
+fn Header() -> impl IntoView {
+    let lab = Lab::get();
+    let notices = Notices::get();
+    let place: RwSignal<Place> = expect_context();
+    let tab = move |there: Place, name: &'static str| {
+        let go = move |event: leptos::ev::MouseEvent| {
+            // A new tab or window is the browser's business.
+            if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
+                event.prevent_default();
+                place.set(there);
+            }
+        };
+        view! {
+            <a
+                href=move || there.query(&lab.experiment())
+                aria-current=move || (place.get() == there).then_some("page")
+                on:click=go
+            >
+                {name}
+            </a>
+        }
+    };
+    let copy_link = move |_| clipboard::copy(notices, place::link(place.get_untracked(), &lab.now()), "Link");
+    view! {
+        <header class="top">
+            <p class="brand"><span class="mark" aria-hidden="true">"ε"</span>"Epsilon Lab"</p>
+            <nav aria-label="Pages">{tab(Place::Lab, "Lab")} {tab(Place::Models, "Models")}</nav>
+            <div class="tools">
+                <button
+                    type="button"
+                    title="Undo (Ctrl+Z)"
+                    disabled=move || lab.depth.get().0 == 0
+                    on:click=move |_| lab.undo()
+                >
+                    <span aria-hidden="true">"↶ "</span><span class="word">"Undo"</span>
+                </button>
+                <button
+                    type="button"
+                    title="Redo (Ctrl+Shift+Z)"
+                    disabled=move || lab.depth.get().1 == 0
+                    on:click=move |_| lab.redo()
+                >
+                    <span aria-hidden="true">"↷ "</span><span class="word">"Redo"</span>
+                </button>
+                <button type="button" on:click=copy_link>"Copy link"</button>
+                <ThemePick />
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn ThemePick() -> impl IntoView {
+    let theme = theme::theme();
+    let options = Theme::ALL
+        .map(|option| view! { <option value=option.key() prop:selected=move || theme.get() == option>{option.name()}</option> })
+        .collect_view();
+    let choose = move |event| {
+        if let Some(chosen) = Theme::from_key(&event_target_value(&event)) {
+            theme.set(chosen);
+        }
+    };
+    view! {
+        <label class="theme">
+            <span>"Display"</span>
+            <select on:change=choose>{options}</select>
+        </label>
+    }
+}
+
+/// Undo and redo from anywhere but a text field, where they belong to the text.
+fn keys(lab: Lab) {
+    let _ = window_event_listener(leptos::ev::keydown, move |event| {
+        if !(event.ctrl_key() || event.meta_key()) || in_text(&event) {
+            return;
+        }
+        match (event.key().as_str(), event.shift_key()) {
+            ("z", false) => lab.undo(),
+            ("Z" | "z", true) | ("y", false) => lab.redo(),
+            _ => return,
+        }
+        event.prevent_default();
+    });
+}
+
+fn in_text(event: &leptos::ev::KeyboardEvent) -> bool {
+    event
+        .target()
+        .and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok())
+        .is_some_and(|input| input.type_() == "text")
+}

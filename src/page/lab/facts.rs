@@ -1,0 +1,43 @@
+//! The perturbation in numbers, and what the attack took.
+
+use leptos::prelude::*;
+
+use super::subject::Subject;
+use crate::page::figure::{NormTable, format};
+
+/// Norms and costs.
+pub fn facts(subject: Subject) -> AnyView {
+    let lab = subject.lab;
+    let limited = lab.memo(|experiment| experiment.threat.norm);
+    let epsilon = lab.memo(|experiment| experiment.threat.epsilon);
+    let fact = move |name: &'static str, value: Signal<Option<String>>| {
+        view! {
+            <dt>{name}</dt>
+            <dd>{move || value.get().unwrap_or_else(|| "–".into())}</dd>
+        }
+    };
+    let success = subject.of(|attack, _| match (attack.already_wrong, attack.success) {
+        (true, _) => "not needed: wrong before".to_string(),
+        (false, true) => "yes".to_string(),
+        (false, false) => "no".to_string(),
+    });
+    let loss = subject.of(|attack, step| {
+        let at = |step: usize| attack.losses.get(step).map_or("–".into(), |loss| format::number(*loss, 4));
+        format!("{} → {}", at(0), at(step))
+    });
+    view! {
+        <div class="facts">
+            <NormTable norms=subject.norms() limited=limited epsilon=epsilon />
+            <dl>
+                {fact("Goal reached", success)}
+                {fact("Loss, before → now", loss)}
+                {fact("Gradients used", subject.of(|attack, _| attack.gradients.to_string()))}
+                {fact("Forward passes beside them", subject.of(|attack, _| attack.forwards.to_string()))}
+                {fact("Step size α", subject.of(|attack, _| format::number(attack.alpha, 3)))}
+                {fact("Restart that won", subject.of(|attack, _| (attack.restart + 1).to_string()))}
+                {fact("Time for the attack", subject.of(|attack, _| format::milliseconds(attack.milliseconds)))}
+            </dl>
+        </div>
+    }
+    .into_any()
+}

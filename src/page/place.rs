@@ -1,0 +1,96 @@
+//! The address bar: which page is shown, and the experiment as a link.
+
+use leptos::prelude::*;
+
+use crate::experiment::{Broken, Experiment};
+use crate::page::state::Lab;
+
+/// The pages of the product. A page is chosen by the query (`?page=models`), so that every link works on any static
+/// host, below any path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// The Lab.
+    #[default]
+    Lab,
+    /// The models' cards.
+    Models,
+}
+
+impl Place {
+    /// Reads the address: the page, the experiment, and what could not be used.
+    pub fn read() -> (Self, Experiment, Vec<Broken>) {
+        let query = window().location().search().unwrap_or_default();
+        let mut place = Self::Lab;
+        let mut rest = form_urlencoded::Serializer::new(String::new());
+        let mut broken = Vec::new();
+        for (key, value) in form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
+            match (&*key, &*value) {
+                ("page", "models") => place = Self::Models,
+                ("page", "lab") => place = Self::Lab,
+                ("page", other) => broken.push(Broken {
+                    key: "page".into(),
+                    message: format!("there is no page “{}”; this is the Lab", other.chars().take(24).collect::<String>()),
+                }),
+                _ => {
+                    rest.append_pair(&key, &value);
+                }
+            }
+        }
+        let mut parsed = Experiment::from_query(&rest.finish());
+        broken.append(&mut parsed.broken);
+        (place, parsed.experiment, broken)
+    }
+
+    /// The query of this page with an experiment.
+    pub fn query(self, experiment: &Experiment) -> String {
+        match self {
+            Self::Lab => format!("?{}", experiment.to_query()),
+            Self::Models => format!("?page=models&{}", experiment.to_query()),
+        }
+    }
+}
+
+/// The full link to what is on screen.
+pub fn link(place: Place, experiment: &Experiment) -> String {
+    let location = window().location();
+    let origin = location.origin().unwrap_or_default();
+    let path = location.pathname().unwrap_or_default();
+    format!("{origin}{path}{}", place.query(experiment))
+}
+
+/// Keeps the address in step with the state. Browsers limit how often the address may change, so it follows a pause.
+pub fn follow(lab: Lab, place: RwSignal<Place>) {
+    let timer = StoredValue::new_local(None::<TimeoutHandle>);
+    Effect::new(move |previous: Option<Place>| {
+        let experiment = lab.experiment();
+        let here = place.get();
+        timer.update_value(|timer| {
+            if let Some(timer) = timer.take() {
+                timer.clear();
+            }
+        });
+        let moved = previous.is_some_and(|previous| previous != here);
+        let write = move || {
+            let Ok(history) = window().history() else { return };
+            let query = here.query(&experiment);
+            // A move between pages is a step that the browser's back button takes back; an edit is not.
+            let _ = if moved {
+                history.push_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&query))
+            } else {
+                history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&query))
+            };
+        };
+        if moved {
+            write();
+        } else if previous.is_some() {
+            let handle = set_timeout_with_handle(write, std::time::Duration::from_millis(300));
+            timer.set_value(handle.ok());
+        }
+        here
+    });
+    let _ = window_event_listener(leptos::ev::popstate, move |_| {
+        let (there, experiment, _) = Place::read();
+        lab.replace(experiment);
+        place.set(there);
+    });
+}
