@@ -1,5 +1,6 @@
 //! Data sets and pictures. Every picture is 28 × 28 grey values in [0, 1], row by row, 0 is black.
 
+pub mod prepare;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod publish;
 pub mod sheet;
