@@ -7,6 +7,7 @@
 //!
 //! Dependencies point downwards only: nothing in the science imports the page, the engine or the server.
 
+pub mod api;
 pub mod attack;
 pub mod data;
 pub mod engine;
@@ -20,5 +21,7 @@ pub mod threat;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;

@@ -1,21 +1,16 @@
-//! The command line: `epsilon-lab --help` tells what it does.
+//! `epsilon-lab`: the server and the command line.
+
+use std::process::ExitCode;
 
 use clap::Parser;
-use epsilon_lab::data::publish::PrepareData;
+use epsilon_lab::cli::Cli;
 
-/// See how neural networks are attacked, defended, certified and understood.
-#[derive(Parser)]
-#[command(version)]
-enum Command {
-    /// Make the shipped test pictures from the complete data sets
-    PrepareData(PrepareData),
-}
-
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
-        Command::PrepareData(command) => {
-            command.run(|path, bytes| println!("{} ({bytes} bytes)", path.display()))?;
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("epsilon-lab: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    Ok(())
 }
