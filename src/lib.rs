@@ -8,6 +8,7 @@
 //! Dependencies point downwards only: nothing in the science imports the page, the engine or the server.
 
 pub mod asset;
+pub mod api;
 pub mod attack;
 pub mod data;
 pub mod engine;
@@ -21,5 +22,7 @@ pub mod threat;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;

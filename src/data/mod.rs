@@ -1,8 +1,19 @@
 //! Data sets and pictures. Every picture is 28 × 28 grey values in [0, 1], row by row, 0 is black.
 
+pub mod prepare;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod publish;
+pub mod sheet;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod source;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use sheet::labels;
+#[cfg(not(target_arch = "wasm32"))]
+pub use source::{Examples, test_pictures};
 
 /// Side of every picture.
 pub const SIDE: usize = 28;
@@ -64,6 +75,11 @@ impl Dataset {
             Self::Digits => 500,
         }
     }
+}
+
+/// Grey values 0 to 255 as classifiers take them: in [0, 1].
+pub fn to_unit(pixels: &[u8]) -> Vec<f32> {
+    pixels.iter().map(|&pixel| pixel as f32 / 255.0).collect()
 }
 
 impl fmt::Display for Dataset {

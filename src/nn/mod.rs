@@ -2,6 +2,8 @@
 
 pub mod architecture;
 mod executor;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod ops;
 #[cfg(test)]
 mod reference;
 pub mod softmax;

@@ -1,0 +1,52 @@
+//! The command line: one file per command.
+//!
+//! A command's `run` returns an error whose message is a sentence that says what to do; `main` prints it and exits with
+//! code 1. Wrong usage exits with code 2, as clap does.
+
+pub mod pack;
+pub mod serve;
+
+use clap::{Parser, Subcommand};
+
+use crate::data::publish::PrepareData;
+
+/// What `epsilon-lab` was asked to do.
+#[derive(Debug, Parser)]
+#[command(name = "epsilon-lab", version, about, long_about = None, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  epsilon-lab serve                      the Lab at http://127.0.0.1:8000
+  epsilon-lab serve --bind 0.0.0.0       for everyone on this network
+
+`epsilon-lab <command> --help` says more about a command.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the Lab over HTTP
+    Serve(serve::Serve),
+    /// Compress the files of a built page, for the server to send as they are
+    Pack(pack::Pack),
+    /// Make the shipped test pictures from the complete data sets
+    PrepareData(PrepareData),
+}
+
+impl Cli {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A sentence that says what happened and what to do.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Pack(pack) => pack.run(),
+            Command::PrepareData(prepare) => {
+                Ok(prepare.run(|path, bytes| println!("{} ({bytes} bytes)", path.display()))?)
+            }
+        }
+    }
+}

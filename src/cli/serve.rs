@@ -1,0 +1,162 @@
+//! `epsilon-lab serve`.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::server::{self, AppState, Config, Shutdown, log};
+
+/// Serve the Lab over HTTP.
+///
+/// Serves the built page and computes robust accuracy for it. Needs nothing installed beside it, and asks no other host
+/// for anything. Ctrl+C (or SIGTERM) stops it within a few seconds; batches that are running are told so.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// Address to listen on; 0.0.0.0 or :: for every address of this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    bind: IpAddr,
+    /// Port to listen on; 0 lets the system choose a free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Folder the server may write to, created when it is missing. Robust accuracy is streamed to the page that asked
+    /// for it, not stored, so it stays empty for now
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+    /// Folder of the built page
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    dist: PathBuf,
+    /// Form of the log on standard error; RUST_LOG sets how much is logged (default: info)
+    #[arg(long, value_enum, default_value_t)]
+    log: log::Form,
+    /// Pictures attacked at the same time, over all requests; one per core by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  epsilon-lab serve
+  epsilon-lab serve --port 9000 --data-dir /var/lib/epsilon-lab
+  epsilon-lab serve --bind 0.0.0.0 --log json --threads 8
+  RUST_LOG=debug epsilon-lab serve";
+
+impl Serve {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// If it cannot start: nothing built, a busy port, a folder that cannot be written.
+    pub fn run(self) -> anyhow::Result<()> {
+        log::start(self.log);
+        let threads = self.threads.map_or_else(cores, usize::from);
+        let state = AppState::new(Config { threads, ..Config::new(&self.dist) })?;
+        writable(&self.data_dir)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let outcome = runtime.block_on(async {
+            let address = SocketAddr::new(self.bind, self.port);
+            let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
+            println!("Epsilon Lab is at {} — stop with Ctrl+C", shown(listener.local_addr()?));
+            tokio::spawn(stop_on_signal(state.shutdown().clone()));
+            server::serve(listener, state).await;
+            anyhow::Ok(())
+        });
+        // A chunk of pictures that is still being computed is not waited for.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        outcome
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Creates the folder if need be and writes a file into it, to learn now whether that works.
+fn writable(folder: &Path) -> anyhow::Result<()> {
+    let probe = folder.join(format!(".epsilon-lab-{}", std::process::id()));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, ""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| {
+            format!("cannot write to the data folder “{}”; choose another with --data-dir", folder.display())
+        })
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let (ip, port) = (address.ip(), address.port());
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("port {port} of {ip} is in use by another program; stop that one or choose another with --port")
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("not allowed to listen on port {port}; choose one of 1024 or more with --port")
+        }
+        ErrorKind::AddrNotAvailable => anyhow!("{ip} is not an address of this machine; choose another with --bind"),
+        _ => anyhow!("cannot listen on {address}: {error}"),
+    }
+}
+
+/// The address a person can open.
+fn shown(listening: SocketAddr) -> String {
+    if listening.ip().is_unspecified() {
+        format!("http://localhost:{}, and at every address of this machine", listening.port())
+    } else {
+        format!("http://{listening}")
+    }
+}
+
+/// The first signal asks the server to finish; the second ends the process.
+async fn stop_on_signal(shutdown: Shutdown) {
+    signal().await;
+    tracing::info!("stopping: no new connections, running batches are told so");
+    shutdown.begin();
+    signal().await;
+    std::process::exit(130);
+}
+
+async fn signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<Option<()>>();
+    tokio::select! {
+        () = interrupt => {}
+        _ = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_below_a_file_cannot_be_written_and_the_message_names_the_option() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let error = writable(&folder.path().join("file/data")).unwrap_err();
+        assert!(error.to_string().contains("--data-dir"), "{error}");
+        writable(&folder.path().join("new/data")).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path().join("new/data")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_printed_address_can_be_opened() {
+        assert_eq!(shown("127.0.0.1:8000".parse().unwrap()), "http://127.0.0.1:8000");
+        assert_eq!(shown("[::1]:80".parse().unwrap()), "http://[::1]:80");
+        assert!(shown("0.0.0.0:8000".parse().unwrap()).starts_with("http://localhost:8000"));
+    }
+}

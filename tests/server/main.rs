@@ -1,0 +1,8 @@
+//! The server as a whole: most tests call it without a socket, those in `socket` over one.
+
+#![cfg(not(target_arch = "wasm32"))]
+
+mod api;
+mod site;
+mod socket;
+mod support;
