@@ -1,6 +1,9 @@
 //! The science against values computed by independent libraries (tests/reference).
 
+use epsilon_lab::attack::{self, Item, Method, Record, Task};
+use epsilon_lab::experiment::AttackSettings;
 use epsilon_lab::nn::{Architecture, Classifier, Executor, Weights, softmax};
+use epsilon_lab::threat::{Norm, Norms};
 use safetensors::SafeTensors;
 
 fn reference(file: &str) -> Vec<u8> {
@@ -60,5 +63,58 @@ fn logits_and_input_gradient_are_those_of_pytorch() {
         let doubt = 1.0 - (-softmax::cross_entropy(&logits[i * 10..][..10], labels[i] as usize) as f64).exp();
         let error = relative_error(found, expected);
         assert!(error < 1e-4 + 2f64.powi(-23) / doubt, "picture {i}: {error}");
+    }
+}
+
+fn task(golden: &Golden, norm: Norm, epsilon: f32, settings: AttackSettings) -> Task {
+    let items = golden.labels().into_iter().zip(0..).map(|(label, id)| Item { id, label, target: None, epsilon });
+    Task { images: golden.get("x"), items: items.collect(), norm, settings, seed: 0 }
+}
+
+fn pgd(steps: u32, alpha: Option<f32>) -> AttackSettings {
+    AttackSettings { method: Method::Pgd, steps, alpha, ..Default::default() }
+}
+
+#[test]
+fn fgsm_is_that_of_four_libraries_to_the_bit() {
+    let golden = Golden::open();
+    let settings = AttackSettings { method: Method::Fgsm, ..Default::default() };
+    let outcomes = attack::run(&mut network("std"), task(&golden, Norm::Linf, 0.1, settings), Record::Trace);
+    for (outcome, expected) in outcomes.iter().zip(golden.get("fgsm").chunks(784)) {
+        let path = outcome.trace.as_ref().unwrap();
+        assert_eq!(path.iterates.len(), 2 * 784);
+        assert_eq!(&path.iterates[784..], expected);
+    }
+}
+
+#[test]
+fn forty_steps_of_pgd_end_where_they_do_in_three_libraries() {
+    let golden = Golden::open();
+    let task = task(&golden, Norm::Linf, 0.1, pgd(40, Some(0.01)));
+    let outcomes = attack::run(&mut network("std"), task, Record::Trace);
+    for (i, (outcome, expected)) in outcomes.iter().zip(golden.get("pgd40_linf").chunks(784)).enumerate() {
+        let last = &outcome.trace.as_ref().unwrap().iterates[40 * 784..];
+        let apart = last.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart <= 1e-5, "picture {i}: {apart}");
+    }
+}
+
+#[test]
+fn forty_steps_of_l2_pgd_succeed_where_the_reference_does_and_go_as_far() {
+    let golden = Golden::open();
+    let mut network = network("std");
+    let outcomes = attack::run(&mut network, task(&golden, Norm::L2, 1.5, pgd(40, None)), Record::Trace);
+    let expected = golden.get("pgd40_l2");
+    let mut logits = vec![0.0; 80];
+    network.logits(&expected, &mut logits);
+    let pictures = golden.get("x");
+    for (i, (outcome, label)) in outcomes.iter().zip(golden.labels()).enumerate() {
+        let reference = softmax::predicted(&logits[i * 10..][..10]) != label as usize;
+        assert_eq!(outcome.success, reference, "picture {i}");
+        let at = i * 784..(i + 1) * 784;
+        let norm = Norms::between(&pictures[at.clone()], &expected[at]).l2;
+        // The reference clips after projecting and so gives a little of the budget away.
+        let last = outcome.trace.as_ref().unwrap().norms[40].l2;
+        assert!((norm - 1e-4..1.5 + 1e-4).contains(&last) && last - norm < 0.03, "picture {i}: {last} against {norm}");
     }
 }

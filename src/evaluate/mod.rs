@@ -1,5 +1,11 @@
 //! What runs over many pictures, in chunks that can be spread, resumed and added up.
 
+mod accuracy;
+mod curve;
+
+pub use accuracy::{Accuracy, Pictures, robust_accuracy};
+pub use curve::{Curve, CurvePoints};
+
 use serde::{Deserialize, Serialize};
 
 /// What was counted on some test pictures. Tallies of disjoint pictures add up.

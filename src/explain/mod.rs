@@ -1,1 +1,25 @@
-//! explain
+//! What a classifier looks at and where its decisions change.
+
+mod plane;
+
+pub use plane::{Plane, Sampled};
+
+use crate::nn::{Classifier, softmax};
+
+/// The gradient map: the gradient of the cross-entropy of each picture's label with respect to the picture, signed.
+/// `images` is (N, C, H, W) and there are N labels; the result is as long as `images`.
+///
+/// # Panics
+/// If lengths do not fit or a label is not a class.
+pub fn gradient_map(classifier: &mut dyn Classifier, images: &[f32], labels: &[u8]) -> Vec<f32> {
+    let classes = classifier.classes();
+    let (mut logits, mut gradient) = (vec![0.0; labels.len() * classes], vec![0.0; images.len()]);
+    let mut cotangent = |logits: &[f32], cotangent: &mut [f32]| {
+        let rows = logits.chunks_exact(classes).zip(cotangent.chunks_exact_mut(classes));
+        for (&label, (logits, cotangent)) in labels.iter().zip(rows) {
+            softmax::cross_entropy_gradient(logits, label as usize, 1.0, cotangent);
+        }
+    };
+    classifier.input_gradient(images, &mut logits, &mut cotangent, &mut gradient);
+    gradient
+}
