@@ -7,7 +7,6 @@ BIND ?= 127.0.0.1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SERVER := $(TARGET)/release/epsilon-lab
 CLIENT := $(TARGET)/client.stamp
-PACKED := $(TARGET)/packed.stamp
 
 # What the client is made of; the server's own files are not.
 CLIENT_SOURCES := index.html Trunk.toml Cargo.toml Cargo.lock .cargo/config.toml .ci/env .ci/finish-client.mjs \
@@ -18,12 +17,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: serve
-serve: setup server $(PACKED) ## Build what is missing and serve the Lab at http://BIND:PORT (127.0.0.1:8000)
-	@echo "Epsilon Lab: http://$(BIND):$(PORT)/ (Ctrl-C ends it)"
+serve: dist ## Build what is missing and serve the Lab at http://BIND:PORT (127.0.0.1:8000)
 	@exec $(SERVER) serve --bind $(BIND) --port $(PORT)
 
 .PHONY: dist
-dist: setup server $(PACKED) ## Build dist/, ready for any static host, with .br and .gz beside its files
+dist: setup $(CLIENT) server ## Build dist/, ready for any static host, with .br and .gz beside its files
+	@$(SERVER) pack dist
 
 .PHONY: client
 client: setup $(CLIENT) ## Build the page and its engine into dist/, uncompressed
@@ -38,12 +37,12 @@ test: ## Check formatting and lints, run every test; the last line is "N passed,
 	@.ci/test
 
 .PHONY: bench
-bench: setup server $(PACKED) ## Measure size and speed; target/bench.json
+bench: dist ## Measure size and speed; target/bench.json
 	@.ci/setup tests
 	node benches/run.mjs
 
 .PHONY: bench-peers
-bench-peers: setup server $(PACKED) ## The same beside tfjs and onnxruntime-web
+bench-peers: dist ## The same beside tfjs and onnxruntime-web
 	@.ci/setup tests
 	node benches/run.mjs --peers
 
@@ -74,7 +73,3 @@ endif
 $(CLIENT): $(CLIENT_SOURCES) | setup
 	@. .ci/env && with_wasm trunk build --skip-version-check
 	@mkdir -p $(@D) && touch $@
-
-$(PACKED): $(CLIENT) | server
-	$(SERVER) pack dist
-	@touch $@
