@@ -7,8 +7,8 @@
 //!
 //! Dependencies point downwards only: nothing in the science imports the page, the engine or the server.
 
-pub mod asset;
 pub mod api;
+pub mod asset;
 pub mod attack;
 pub mod data;
 pub mod engine;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Dataset;
 use crate::evaluate::Tally;
 use crate::experiment::Experiment;
+pub use crate::threat::Norms as NormsPart;
 
 /// Numbers that are encoded as one block of bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -184,19 +185,6 @@ pub struct AttackPart {
     pub forwards: u32,
     /// What the attack took.
     pub milliseconds: f32,
-}
-
-/// ‖δ‖ in four norms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct NormsPart {
-    /// Number of changed pixels.
-    pub l0: u32,
-    /// Sum of changes.
-    pub l1: f32,
-    /// Euclidean length.
-    pub l2: f32,
-    /// Greatest change.
-    pub linf: f32,
 }
 
 /// Gradients of the loss (cross-entropy of the label) with respect to the input.

@@ -42,7 +42,9 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
     line("");
     line("# The picture, 28 × 28 grey values.");
     line(&format!("PIXELS = {:?}", STANDARD.encode(pixels)));
-    line("x = torch.frombuffer(bytearray(base64.b64decode(PIXELS)), dtype=torch.uint8).float().view(1, 1, 28, 28) / 255");
+    line(
+        "x = torch.frombuffer(bytearray(base64.b64decode(PIXELS)), dtype=torch.uint8).float().view(1, 1, 28, 28) / 255",
+    );
     line(&format!("y = torch.tensor([{label}])  # {}", classes[label as usize]));
     match attack.target {
         Some(target) => line(&format!("target = torch.tensor([{target}])  # {}", classes[target as usize])),

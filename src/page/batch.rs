@@ -178,7 +178,9 @@ impl Batch {
             options.set_headers(&headers);
         }
         options.set_signal(self.0.abort.borrow().as_ref().map(AbortController::signal).as_ref());
-        let answer = JsFuture::from(window().fetch_with_str_and_init(api::ROBUST_ACCURACY.trim_start_matches('/'), &options)).await;
+        let answer =
+            JsFuture::from(window().fetch_with_str_and_init(api::ROBUST_ACCURACY.trim_start_matches('/'), &options))
+                .await;
         let Ok(Ok(response)) = answer.map(JsCast::dyn_into::<Response>) else { return Outcome::NoServer };
         let kind = response.headers().get("content-type").ok().flatten().unwrap_or_default();
         if !response.ok() {
@@ -242,13 +244,16 @@ impl Batch {
             .open
             .borrow()
             .iter()
-            .flat_map(|&(from, to)| (from..to).step_by(CHUNK as usize).map(move |first| (first, (first + CHUNK).min(to))))
+            .flat_map(|&(from, to)| {
+                (from..to).step_by(CHUNK as usize).map(move |first| (first, (first + CHUNK).min(to)))
+            })
             .collect();
         let queue = Rc::new(RefCell::new(chunks));
         for worker in 0..workers {
             let given = Rc::new(Cell::new(None));
             let on_reply = {
-                let (batch, queue, given, experiment) = (self.clone(), queue.clone(), given.clone(), experiment.clone());
+                let (batch, queue, given, experiment) =
+                    (self.clone(), queue.clone(), given.clone(), experiment.clone());
                 move |reply| match reply {
                     Reply::Evaluated { tally, .. } => {
                         if let Some((from, to)) = given.take() {

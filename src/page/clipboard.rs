@@ -11,7 +11,8 @@ pub fn copy(notices: Notices, text: String, what: &'static str) {
     spawn_local(async move {
         // Away from localhost, plain http has no clipboard.
         let navigator = window().navigator();
-        let there = js_sys::Reflect::get(&navigator, &JsValue::from_str("clipboard")).is_ok_and(|found| found.is_object());
+        let there =
+            js_sys::Reflect::get(&navigator, &JsValue::from_str("clipboard")).is_ok_and(|found| found.is_object());
         if there && JsFuture::from(navigator.clipboard().write_text(&text)).await.is_ok() {
             notices.tell(format!("{what} copied."));
         } else {

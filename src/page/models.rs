@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
+use crate::asset;
 use crate::data::Dataset;
 use crate::nn::zoo::{self, ModelCard, Outcome};
-use crate::asset;
 use crate::page::place::Place;
 use crate::page::state::Lab;
 
@@ -56,8 +56,9 @@ fn card(card: &'static ModelCard) -> AnyView {
         None => "nothing (clean pictures only)".into(),
     };
     let heading = format!("{}-{}", card.dataset.key(), card.name);
+    let labelled = heading.clone();
     view! {
-        <article class="card" aria-labelledby=heading.clone()>
+        <article class="card" aria-labelledby=labelled>
             <h3 id=heading>{card.title.clone()}</h3>
             <p>{card.summary.clone()}</p>
             {results(&card.results)}

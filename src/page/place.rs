@@ -29,7 +29,10 @@ impl Place {
                 ("page", "lab") => place = Self::Lab,
                 ("page", other) => broken.push(Broken {
                     key: "page".into(),
-                    message: format!("there is no page “{}”; this is the Lab", other.chars().take(24).collect::<String>()),
+                    message: format!(
+                        "there is no page “{}”; this is the Lab",
+                        other.chars().take(24).collect::<String>()
+                    ),
                 }),
                 _ => {
                     rest.append_pair(&key, &value);

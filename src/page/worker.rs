@@ -27,8 +27,9 @@ impl Engine {
     pub fn start(on_reply: impl Fn(Reply) + 'static, on_crash: impl Fn(String) + 'static) -> Result<Self, String> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(&address(), &options)
-            .map_err(|_| "this browser could not start a Web Worker; try a current version of any browser".to_string())?;
+        let worker = Worker::new_with_options(&address(), &options).map_err(|_| {
+            "this browser could not start a Web Worker; try a current version of any browser".to_string()
+        })?;
         let waiting = Rc::new(RefCell::new(Some(Vec::new())));
         let on_crash = Rc::new(on_crash);
         let on_message = {

@@ -1,9 +1,11 @@
 //! How large a perturbation is.
 
+use serde::{Deserialize, Serialize};
+
 use super::Norm;
 
 /// ‖δ‖ in four norms.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Norms {
     /// Number of changed pixels.
     pub l0: u32,

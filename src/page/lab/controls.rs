@@ -39,7 +39,11 @@ pub fn Controls() -> impl IntoView {
 }
 
 /// A callback for a control whose every choice is valid.
-fn choosing(lab: Lab, kind: &'static str, change: impl Fn(&mut Experiment, String) + Send + Sync + 'static) -> Callback<String> {
+fn choosing(
+    lab: Lab,
+    kind: &'static str,
+    change: impl Fn(&mut Experiment, String) + Send + Sync + 'static,
+) -> Callback<String> {
     let notices = Notices::get();
     Callback::new(move |key: String| notices.check(lab.edit(kind, |experiment| change(experiment, key))))
 }

@@ -17,7 +17,11 @@ pub fn equation(subject: Subject) -> AnyView {
     let amplified = Signal::derive(move || match (perturbation.get(), scale.get()) {
         (Some(delta), Scale::Own) => {
             let greatest = crate::page::figure::greatest(&delta);
-            if greatest > 0.0 { format!("shown {} times as strong", format::number(1.0 / greatest, 2)) } else { "no change".into() }
+            if greatest > 0.0 {
+                format!("shown {} times as strong", format::number(1.0 / greatest, 2))
+            } else {
+                "no change".into()
+            }
         }
         (Some(_), Scale::Same) => "on the scale of the pixels".into(),
         (None, _) => String::new(),

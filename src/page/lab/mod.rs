@@ -45,11 +45,11 @@ pub fn LabPage() -> impl IntoView {
 /// Everything about one model.
 fn column(lab: Lab, slot: usize) -> AnyView {
     let subject = Subject::new(lab, slot);
-    let heading = format!("model-{slot}");
+    let heading = ["model-0", "model-1"][slot];
     let title = move || subject.card.get().map_or(String::new(), |card| card.title.clone());
     let busy = move || (!matches!(lab.status.get(), Status::Done(_))).to_string();
     view! {
-        <section class="column" aria-labelledby=heading.clone() aria-busy=busy>
+        <section class="column" aria-labelledby=heading aria-busy=busy>
             <h2 class="column-title" id=heading>{title}</h2>
             {verdict::verdict(subject)}
             {equation::equation(subject)}

@@ -198,7 +198,8 @@ fn Pad(done: Callback<SourceBox>) -> impl IntoView {
         pen.set(to);
     };
     let position = move |event: &PointerEvent| {
-        let scale = canvas.get_untracked().map_or(1.0, |canvas| PAD / canvas.get_bounding_client_rect().width().max(1.0));
+        let scale =
+            canvas.get_untracked().map_or(1.0, |canvas| PAD / canvas.get_bounding_client_rect().width().max(1.0));
         (event.offset_x() as f64 * scale, event.offset_y() as f64 * scale)
     };
     let press = move |event: PointerEvent| {

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use crate::asset;
-use crate::data::{self, Dataset, SHEET, SIDE};
+use crate::data::{self, Dataset, SHEET};
 use crate::experiment::{Experiment, Picture};
 use crate::page::control::Pick;
 use crate::page::lab::own::OwnPicture;
@@ -66,6 +66,7 @@ pub fn Picker() -> impl IntoView {
     });
     let class_key = Signal::derive(move || class.get().map(|class| class.to_string()).unwrap_or_default());
     let pages = Memo::new(move |_| matching.read().len().div_ceil(PAGE));
+    let at_end = move || page.get() + 1 >= pages.get();
     let count = move || {
         let (first, all) = (page.get() * PAGE, matching.read().len());
         format!("{}–{} of {all}", first + 1, (first + PAGE).min(all))
@@ -86,7 +87,7 @@ pub fn Picker() -> impl IntoView {
                     <button type="button" aria-label="Earlier pictures" disabled=move || page.get() == 0
                         on:click=move |_| page.update(|page| *page -= 1)>"‹"</button>
                     <span>{count}</span>
-                    <button type="button" aria-label="Later pictures" disabled=move || page.get() + 1 >= pages.get()
+                    <button type="button" aria-label="Later pictures" disabled=at_end
                         on:click=move |_| page.update(|page| *page += 1)>"›"</button>
                 </div>
             </div>
@@ -179,6 +180,3 @@ pub fn true_class(experiment: &Experiment) -> Option<u8> {
         Picture::Own { label, .. } => *label,
     }
 }
-
-/// Side of a picture, for captions.
-pub const PICTURE_SIDE: usize = SIDE;

@@ -46,7 +46,8 @@ pub fn RobustPanel() -> impl IntoView {
     });
     let value = Signal::derive(move || pictures.get().to_string());
     let set = Callback::new(move |key: String| wanted.set(key.parse().unwrap_or(100)));
-    let runs = Memo::new(move |_| progress.with(|progress| progress.as_ref().is_some_and(|p| p.stage == Stage::Running)));
+    let runs =
+        Memo::new(move |_| progress.with(|progress| progress.as_ref().is_some_and(|p| p.stage == Stage::Running)));
     view! {
         <section class="panel robust" aria-labelledby="robust-title">
             <h2 id="robust-title">"Robust accuracy"</h2>
@@ -147,7 +148,12 @@ fn about(experiment: &Experiment) -> String {
     });
     let threat = experiment.threat;
     let epsilon = format::epsilon(threat.epsilon);
-    format!("{model}, {}: {}{effort}, {} ≤ {epsilon}{restarts}{goal}", experiment.dataset.title(), attack.method, threat.norm)
+    format!(
+        "{model}, {}: {}{effort}, {} ≤ {epsilon}{restarts}{goal}",
+        experiment.dataset.title(),
+        attack.method,
+        threat.norm
+    )
 }
 
 fn seconds(milliseconds: f64) -> String {

@@ -21,7 +21,9 @@ pub fn StepBar() -> impl IntoView {
     let iterates = lab.memo(|experiment| experiment.attack.method == Method::Pgd);
     let step = lab.step(0);
     let attack = lab.slots[0].attack;
-    let last = Memo::new(move |_| attack.with(|attack| attack.as_ref().map_or(0, |attack| attack.losses.len().saturating_sub(1))));
+    let last = Memo::new(move |_| {
+        attack.with(|attack| attack.as_ref().map_or(0, |attack| attack.losses.len().saturating_sub(1)))
+    });
     let show = move |step: Option<u32>| lab.edit("step", |experiment| experiment.view.step = step);
     let playing = StoredValue::new_local(None::<IntervalHandle>);
     let plays = RwSignal::new(false);

@@ -63,7 +63,9 @@ impl Subject {
 
     /// The perturbation at the step on screen.
     pub fn perturbation(self) -> Signal<Option<Values>> {
-        self.of(|attack, step| iterate(attack, step).iter().zip(attack.image.iter()).map(|(after, x)| after - x).collect())
+        self.of(|attack, step| {
+            iterate(attack, step).iter().zip(attack.image.iter()).map(|(after, x)| after - x).collect()
+        })
     }
 
     /// Class probabilities at x.

@@ -69,10 +69,15 @@ fn describe(experiment: &Experiment, attack: &AttackPart) -> (Mood, String) {
         Some(target) if attack.success => {
             (Mood::Fooled, format!("Reached “{}”: {before} became {after} within {budget}.", name(target as usize)))
         }
-        Some(target) => (Mood::Holds, format!("Not “{}” yet: {before} is now {after} within {budget}.", name(target as usize))),
+        Some(target) => {
+            (Mood::Holds, format!("Not “{}” yet: {before} is now {after} within {budget}.", name(target as usize)))
+        }
         None if attack.already_wrong => (
             Mood::Fooled,
-            format!("Wrong without any attack: the model says {before} where “{}” is true.", name(attack.label as usize)),
+            format!(
+                "Wrong without any attack: the model says {before} where “{}” is true.",
+                name(attack.label as usize)
+            ),
         ),
         None if attack.success => (Mood::Fooled, format!("Fooled: {before} became {after} within {budget}.")),
         None if first == last => (Mood::Holds, format!("Holds: {before} is still {after} within {budget}.")),

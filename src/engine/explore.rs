@@ -1,0 +1,220 @@
+//! The answer to an experiment, part by part, the cheap ones first.
+//!
+//! Nothing here knows of browsers: what to do between two pieces of work, and what time it is, is the [`Host`]'s.
+
+use super::protocol::{AttackPart, CurvePart, GradientPart, Part, PlanePart};
+use crate::attack::{Item, Outcome, Record, Run, Task};
+use crate::evaluate::Curve;
+use crate::experiment::Experiment;
+use crate::explain::{Plane, Sampled, gradient_map};
+use crate::nn::{Classifier, Executor, softmax};
+
+/// Values of ε on the curve, 0 and the greatest included.
+const CURVE_POINTS: usize = 33;
+/// Sides of the decision-boundary plane, coarse to fine.
+const PLANE_SIDES: [usize; 3] = [24, 48, 96];
+/// Points of the plane between two questions whether to go on.
+const PLANE_PIECE: usize = 384;
+/// Corners of the outline of the ball's section.
+const BALL_POINTS: usize = 180;
+/// An attack that takes longer than this gives way to a newer experiment, in milliseconds. Shorter ones are finished:
+/// while a slider moves, every experiment is soon an old one, and something must be shown.
+const PATIENCE: f64 = 120.0;
+
+/// What an experiment needs to be answered.
+pub struct Materials {
+    /// The picture, 784 values in [0, 1].
+    pub image: Vec<f32>,
+    /// Its own key of random numbers.
+    pub id: u32,
+    /// Its true class, as far as it is known.
+    pub label: Option<u8>,
+    /// The two pictures that span the plane, if pictures do.
+    pub others: Option<[Vec<f32>; 2]>,
+    /// The model, and the one it is compared with.
+    pub classifiers: Vec<Executor>,
+}
+
+/// The surroundings of the work.
+pub trait Host {
+    /// Takes a part of the answer for the model in a slot.
+    fn say(&mut self, slot: u8, part: Part);
+    /// Milliseconds since some moment.
+    fn now(&self) -> f64;
+    /// Lets others work for a moment; says whether this answer is still wanted.
+    fn go_on(&mut self) -> impl Future<Output = bool>;
+}
+
+/// Answers an experiment. Returns whether all of it was said; it ends early when it is no longer wanted.
+pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut impl Host) -> bool {
+    let Materials { image, id, label, others, mut classifiers } = materials;
+    let label = label.unwrap_or_else(|| {
+        // Nobody knows better than the first model.
+        let mut logits = vec![0.0; classifiers[0].classes()];
+        classifiers[0].logits(&image, &mut logits);
+        softmax::predicted(&logits) as u8
+    });
+    let item = Item { id, label, target: experiment.attack.target, epsilon: experiment.threat.epsilon };
+
+    let mut outcomes = Vec::with_capacity(classifiers.len());
+    for (slot, classifier) in classifiers.iter_mut().enumerate() {
+        let started = host.now();
+        let task = Task {
+            images: image.clone(),
+            items: vec![item],
+            norm: experiment.threat.norm,
+            settings: experiment.attack.clone(),
+            seed: experiment.seed,
+        };
+        let mut run = Run::new(classifier.input(), classifier.classes(), task, Record::Trace);
+        let mut breath = started;
+        while !run.step(classifier) {
+            if host.now() - breath > PATIENCE {
+                if !host.go_on().await {
+                    return false;
+                }
+                breath = host.now();
+            }
+        }
+        let outcome = run.finish().remove(0);
+        let milliseconds = (host.now() - started) as f32;
+        host.say(slot as u8, Part::Attack(attack_part(&image, label, &outcome, milliseconds)));
+        outcomes.push(outcome);
+    }
+    if !host.go_on().await {
+        return false;
+    }
+
+    let mut planes = Vec::with_capacity(classifiers.len());
+    for (slot, (classifier, outcome)) in classifiers.iter_mut().zip(&outcomes).enumerate() {
+        let both = [&image[..], &outcome.adversarial].concat();
+        let gradients = gradient_map(classifier, &both, &[label, label]);
+        let (at_image, at_adversarial) = gradients.split_at(image.len());
+        planes.push(View::new(experiment, &image, outcome, at_image, &others));
+        let part = GradientPart { at_image: at_image.to_vec().into(), at_adversarial: at_adversarial.to_vec().into() };
+        host.say(slot as u8, Part::Gradient(part));
+    }
+
+    for (stage, side) in PLANE_SIDES.into_iter().enumerate() {
+        for (slot, classifier) in classifiers.iter_mut().enumerate() {
+            let Some(part) = planes[slot].sample(classifier, side, host).await else { return false };
+            host.say(slot as u8, Part::Plane(part));
+        }
+        // The coarse plane comes before the curve and the finer ones after it: all is seen early.
+        if stage == 0 {
+            for (slot, classifier) in classifiers.iter_mut().enumerate() {
+                let Some(part) = curve(experiment, &image, item, classifier, host).await else { return false };
+                host.say(slot as u8, Part::Curve(part));
+            }
+        }
+    }
+    true
+}
+
+fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -> AttackPart {
+    let classes = outcome.logits.len();
+    let trace = outcome.trace.clone().unwrap_or_default();
+    AttackPart {
+        image: image.to_vec().into(),
+        label,
+        logits: outcome.logits.clone().into(),
+        probabilities: softmax::probabilities(&outcome.logits, classes).into(),
+        adversarial: outcome.adversarial.clone().into(),
+        adversarial_logits: outcome.adversarial_logits.clone().into(),
+        adversarial_probabilities: softmax::probabilities(&outcome.adversarial_logits, classes).into(),
+        success: outcome.success,
+        already_wrong: outcome.already_wrong,
+        norms: outcome.norms,
+        step_probabilities: trace.probabilities(classes).into(),
+        losses: trace.losses.into(),
+        step_norms: trace.norms,
+        iterates: trace.iterates.into(),
+        best_step: outcome.best_step,
+        restart: outcome.restart,
+        alpha: outcome.alpha,
+        gradients: outcome.gradients,
+        forwards: outcome.forwards,
+        milliseconds,
+    }
+}
+
+/// The plane of one model with all that is drawn on it but the decisions.
+struct View {
+    plane: Plane,
+    part: PlanePart,
+}
+
+impl View {
+    fn new(
+        experiment: &Experiment,
+        image: &[f32],
+        outcome: &Outcome,
+        gradient: &[f32],
+        others: &Option<[Vec<f32>; 2]>,
+    ) -> Self {
+        let seed = experiment.seed;
+        let plane = match others {
+            Some([first, second]) => Plane::through(image, first, second, seed),
+            None => Plane::along_attack(image, &outcome.adversarial, gradient, seed),
+        };
+        let mut part = PlanePart::default();
+        if let Some(trace) = &outcome.trace {
+            for iterate in trace.iterates.chunks_exact(image.len()) {
+                let (a, b, off) = plane.project(iterate);
+                part.path.0.extend([a, b]);
+                part.off_plane.0.push(off);
+            }
+        }
+        for other in others.iter().flatten() {
+            let (a, b, _) = plane.project(other);
+            part.landmarks.0.extend([a, b]);
+        }
+        let outline = plane.ball(experiment.threat.norm, experiment.threat.epsilon, BALL_POINTS);
+        // The ball's section reaches far out along a random direction, where the norm is small: the view keeps to the
+        // path and the landmarks and to the outline along the attack's direction, the first point of it.
+        let along: Vec<f32> = outline[..2].iter().flat_map(|a| [*a, -*a]).collect();
+        let [ahead, behind] = [[along[0], 0.0], [along[1], 0.0]];
+        part.extent = plane.extent([&part.path[..], &part.landmarks[..], &ahead, &behind]);
+        part.ball = outline.into();
+        Self { plane, part }
+    }
+
+    async fn sample(&self, classifier: &mut Executor, side: usize, host: &mut impl Host) -> Option<PlanePart> {
+        let rows = (PLANE_PIECE / side).max(1);
+        let mut sampled = Sampled::default();
+        for first in (0..side).step_by(rows) {
+            if !host.go_on().await {
+                return None;
+            }
+            self.plane.sample(classifier, self.part.extent, side, first..(first + rows).min(side), &mut sampled);
+        }
+        let Sampled { classes, confidence } = sampled;
+        let finest = Some(&side) == PLANE_SIDES.last();
+        Some(PlanePart { side: side as u16, classes, confidence, finest, ..self.part.clone() })
+    }
+}
+
+async fn curve(
+    experiment: &Experiment,
+    image: &[f32],
+    item: Item,
+    classifier: &mut Executor,
+    host: &mut impl Host,
+) -> Option<CurvePart> {
+    let norm = experiment.threat.norm;
+    let greatest = norm.greatest_epsilon();
+    let epsilon: Vec<f32> = (0..CURVE_POINTS).map(|i| greatest * i as f32 / (CURVE_POINTS - 1) as f32).collect();
+    let (input, classes) = (classifier.input(), classifier.classes());
+    let mut curve = Curve::new(input, classes, image, item, norm, epsilon.clone(), &experiment.attack, experiment.seed);
+    while !curve.step(classifier) {
+        if !host.go_on().await {
+            return None;
+        }
+    }
+    let points = curve.points();
+    Some(CurvePart {
+        epsilon: epsilon.into(),
+        probabilities: points.probabilities.clone().into(),
+        smallest: points.smallest,
+    })
+}

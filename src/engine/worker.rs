@@ -1,0 +1,291 @@
+//! The worker's loop: the newest experiment wins, work on an older one is dropped between two pieces.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use js_sys::{ArrayBuffer, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    Blob, DedicatedWorkerGlobalScope, ImageBitmap, ImageData, MessageChannel, MessageEvent, OffscreenCanvas,
+    OffscreenCanvasRenderingContext2d, Response,
+};
+
+use super::explore::{self, Host, Materials};
+use super::protocol::{self, Part, Reply, Request};
+use crate::asset;
+use crate::data::prepare::{self, Prepared};
+use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
+use crate::evaluate::{Accuracy, Pictures, Tally};
+use crate::experiment::{Experiment, Picture, PlaneAxes};
+use crate::nn::{Classifier, Executor, Weights, zoo};
+
+/// A batch of pictures gives way after this many milliseconds, so that a newer experiment need not wait.
+const PATIENCE: f64 = 30.0;
+/// Side that a larger picture is scaled down to before it is prepared.
+const LARGEST_SIDE: u32 = 512;
+/// The key of random numbers of a person's own picture; no test picture has it.
+const OWN_ID: u32 = u32::MAX;
+
+/// What is waiting to be done, and what has been loaded.
+#[derive(Default)]
+struct Desk {
+    explore: Option<(u32, Box<Experiment>)>,
+    evaluate: VecDeque<(u32, Box<Experiment>, u32, u32)>,
+    prepare: VecDeque<(u32, Dataset, JsValue)>,
+    busy: bool,
+    models: HashMap<(Dataset, String), Executor>,
+    sheets: HashMap<(Dataset, usize), Rc<Vec<u8>>>,
+}
+
+type Shared = Rc<RefCell<Desk>>;
+
+/// Listens for requests until the page ends the worker.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let desk = Shared::default();
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event| receive(&desk, &event));
+    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+    say(&Reply::Ready);
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+fn say(reply: &Reply) {
+    let buffer = Uint8Array::from(protocol::encode(reply).as_slice()).buffer();
+    // Posting fails only for what cannot be transferred; a fresh buffer can.
+    let _ = scope().post_message_with_transfer(&buffer, &js_sys::Array::of1(&buffer));
+}
+
+fn receive(desk: &Shared, event: &MessageEvent) {
+    let envelope: js_sys::Array = event.data().unchecked_into();
+    let bytes = Uint8Array::new(&envelope.get(0)).to_vec();
+    let request = match protocol::decode(&bytes) {
+        Ok(request) => request,
+        Err(_) => {
+            let message = "page and engine are of different versions: reload the page".into();
+            return say(&Reply::Failed { id: 0, message });
+        }
+    };
+    let mut waiting = desk.borrow_mut();
+    match request {
+        Request::Explore { id, experiment } => waiting.explore = Some((id, experiment)),
+        Request::Evaluate { id, experiment, from, to } => waiting.evaluate.push_back((id, experiment, from, to)),
+        Request::Prepare { id, dataset } => waiting.prepare.push_back((id, dataset, envelope.get(1))),
+    }
+    if !waiting.busy {
+        waiting.busy = true;
+        spawn_local(work(desk.clone()));
+    }
+}
+
+async fn work(desk: Shared) {
+    loop {
+        // A picture of one's own is waited for by a person, and short.
+        let prepare = desk.borrow_mut().prepare.pop_front();
+        if let Some((id, dataset, source)) = prepare {
+            say(&match prepared(dataset, source).await {
+                Ok(Prepared { pixels, remarks }) => Reply::Prepared { id, pixels, remarks },
+                Err(message) => Reply::Failed { id, message },
+            });
+            continue;
+        }
+        let explore = desk.borrow_mut().explore.take();
+        if let Some((id, experiment)) = explore {
+            if let Err(message) = explored(&desk, id, &experiment).await {
+                say(&Reply::Failed { id, message });
+            }
+            continue;
+        }
+        let evaluate = desk.borrow_mut().evaluate.pop_front();
+        if let Some((id, experiment, from, to)) = evaluate {
+            say(&match evaluated(&desk, &experiment, from, to).await {
+                Ok(tally) => Reply::Evaluated { id, tally },
+                Err(message) => Reply::Failed { id, message },
+            });
+            continue;
+        }
+        desk.borrow_mut().busy = false;
+        return;
+    }
+}
+
+/// The browser as the host of an answer.
+struct Browser {
+    desk: Shared,
+    id: u32,
+}
+
+impl Host for Browser {
+    fn say(&mut self, slot: u8, part: Part) {
+        say(&Reply::Part { id: self.id, slot, part });
+    }
+
+    fn now(&self) -> f64 {
+        now()
+    }
+
+    async fn go_on(&mut self) -> bool {
+        breathe().await;
+        let desk = self.desk.borrow();
+        desk.explore.is_none() && desk.prepare.is_empty()
+    }
+}
+
+fn now() -> f64 {
+    scope().performance().map_or(0.0, |performance| performance.now())
+}
+
+/// Lets messages come in. A message of one's own is the quickest way round the event loop: timers wait longer.
+async fn breathe() {
+    let turn = Promise::new(&mut |resolve, _| {
+        if let Ok(channel) = MessageChannel::new() {
+            channel.port1().set_onmessage(Some(&resolve));
+            if channel.port2().post_message(&JsValue::NULL).is_ok() {
+                return;
+            }
+        }
+        // Without a channel there is no turn to wait for.
+        let _ = resolve.call0(&JsValue::NULL);
+    });
+    let _ = JsFuture::from(turn).await;
+}
+
+async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(), String> {
+    experiment.validate().map_err(|invalid| invalid.to_string())?;
+    let started = now();
+    let dataset = experiment.dataset;
+    let (image, picture_id, label) = match &experiment.picture {
+        Picture::Test(index) => {
+            let label = data::labels(dataset).get(*index as usize).copied();
+            (picture(desk, dataset, *index).await?, *index, label)
+        }
+        Picture::Own { pixels, label } => (data::to_unit(pixels), OWN_ID, *label),
+    };
+    let others = match experiment.view.plane {
+        PlaneAxes::AttackAndRandom => None,
+        PlaneAxes::Pictures(first, second) => {
+            Some([picture(desk, dataset, first).await?, picture(desk, dataset, second).await?])
+        }
+    };
+    let mut classifiers = Vec::new();
+    for name in std::iter::once(&experiment.model).chain(&experiment.compare) {
+        classifiers.push(model(desk, dataset, name).await?);
+    }
+    let materials = Materials { image, id: picture_id, label, others, classifiers };
+    let mut host = Browser { desk: desk.clone(), id };
+    if explore::explore(experiment, materials, &mut host).await {
+        say(&Reply::Explored { id, milliseconds: (now() - started) as f32 });
+    } else if desk.borrow().explore.is_none() {
+        // It gave way to something short; nobody has asked for anything newer, so it starts again.
+        desk.borrow_mut().explore = Some((id, Box::new(experiment.clone())));
+    }
+    Ok(())
+}
+
+async fn evaluated(desk: &Shared, experiment: &Experiment, from: u32, to: u32) -> Result<Tally, String> {
+    experiment.validate().map_err(|invalid| invalid.to_string())?;
+    let dataset = experiment.dataset;
+    let mut classifier = model(desk, dataset, &experiment.model).await?;
+    let mut images = Vec::with_capacity((to.saturating_sub(from)) as usize * PIXELS);
+    for index in from..to {
+        images.extend(picture(desk, dataset, index).await?);
+    }
+    let labels = data::labels(dataset)
+        .get(from as usize..to as usize)
+        .ok_or_else(|| format!("{dataset} has no test pictures {from} to {to}"))?;
+    let pictures = Pictures { images: &images, labels, first: from };
+    let (input, classes) = (classifier.input(), classifier.classes());
+    let mut count = Accuracy::new(input, classes, pictures, experiment.threat, &experiment.attack, experiment.seed);
+    let mut breath = now();
+    while !count.step(&mut classifier) {
+        if now() - breath > PATIENCE {
+            breathe().await;
+            breath = now();
+        }
+    }
+    Ok(count.tally().clone())
+}
+
+/// A model, loaded when it is first asked for. Clones share their weights.
+async fn model(desk: &Shared, dataset: Dataset, name: &str) -> Result<Executor, String> {
+    let key = (dataset, name.to_string());
+    if let Some(executor) = desk.borrow().models.get(&key) {
+        return Ok(executor.clone());
+    }
+    let card = zoo::find(dataset, name).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))?;
+    let bytes = load(&asset::weights(card)).await?;
+    let weights = Weights::read(&bytes).map_err(|error| format!("{}: {error}", card.weights.file))?;
+    let executor =
+        Executor::new(&card.architecture, &weights).map_err(|error| format!("{}: {error}", card.weights.file))?;
+    desk.borrow_mut().models.insert(key, executor.clone());
+    Ok(executor)
+}
+
+/// A test picture, its sheet loaded when it is first asked for.
+async fn picture(desk: &Shared, dataset: Dataset, index: u32) -> Result<Vec<f32>, String> {
+    let (k, within) = (index as usize / SHEET, index as usize % SHEET);
+    let known = desk.borrow().sheets.get(&(dataset, k)).cloned();
+    let pictures = match known {
+        Some(pictures) => pictures,
+        None => {
+            let bytes = load(&asset::sheet(dataset, k)).await?;
+            let pictures = sheet::decode(&bytes).map_err(|error| format!("{}: {error}", sheet::file(dataset, k)))?;
+            let pictures = Rc::new(pictures);
+            desk.borrow_mut().sheets.insert((dataset, k), pictures.clone());
+            pictures
+        }
+    };
+    let pixels = pictures
+        .get(within * PIXELS..(within + 1) * PIXELS)
+        .ok_or_else(|| format!("{dataset} has no test picture {index}"))?;
+    Ok(data::to_unit(pixels))
+}
+
+async fn load(address: &str) -> Result<Vec<u8>, String> {
+    let unreachable = || format!("{address} could not be loaded: check the connection and reload the page");
+    let answer = JsFuture::from(scope().fetch_with_str(address)).await.map_err(|_| unreachable())?;
+    let response: Response = answer.dyn_into().map_err(|_| unreachable())?;
+    if !response.ok() {
+        return Err(format!("{address} could not be loaded ({}): reload the page", response.status()));
+    }
+    let buffer =
+        JsFuture::from(response.array_buffer().map_err(|_| unreachable())?).await.map_err(|_| unreachable())?;
+    Ok(Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec())
+}
+
+/// Makes a picture of the data set's kind from a file (decoded by the browser) or a drawing.
+async fn prepared(dataset: Dataset, source: JsValue) -> Result<Prepared, String> {
+    let (width, height, rgba) = match source.dyn_into::<ImageData>() {
+        Ok(drawing) => (drawing.width(), drawing.height(), drawing.data().0),
+        Err(source) => decoded(source.dyn_into().map_err(|_| "there is no picture to open".to_string())?).await?,
+    };
+    prepare::prepare(dataset, width as usize, height as usize, &rgba).map_err(|error| error.to_string())
+}
+
+async fn decoded(file: Blob) -> Result<(u32, u32, Vec<u8>), String> {
+    let unreadable =
+        |_: JsValue| "this file is not a picture that the browser can read: choose a PNG, JPEG or WebP".to_string();
+    let bitmap = scope().create_image_bitmap_with_blob(&file).map_err(unreadable)?;
+    let bitmap: ImageBitmap = JsFuture::from(bitmap).await.map_err(unreadable)?.unchecked_into();
+    let (width, height) = (bitmap.width(), bitmap.height());
+    if width == 0 || height == 0 {
+        return Err("this picture is empty (0 × 0 pixels): choose another".into());
+    }
+    // 28 × 28 pixels will be left: a photograph need not be read at its full size.
+    let scale = (LARGEST_SIDE as f64 / width.max(height) as f64).min(1.0);
+    let side = |n: u32| ((n as f64 * scale).round() as u32).max(1);
+    let (width, height) = (side(width), side(height));
+    let canvas = OffscreenCanvas::new(width, height).map_err(unreadable)?;
+    let context = canvas.get_context("2d").map_err(unreadable)?.ok_or("this browser cannot draw in a worker")?;
+    let context: OffscreenCanvasRenderingContext2d = context.unchecked_into();
+    context
+        .draw_image_with_image_bitmap_and_dw_and_dh(&bitmap, 0.0, 0.0, width as f64, height as f64)
+        .map_err(unreadable)?;
+    let pixels = context.get_image_data(0.0, 0.0, width as f64, height as f64).map_err(unreadable)?;
+    Ok((width, height, pixels.data().0))
+}
