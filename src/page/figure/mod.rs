@@ -1,0 +1,31 @@
+//! Figures: pictures, bars, charts and the plane of decisions.
+//!
+//! A figure is a Leptos component around a drawing function. The component says what is shown (typed signals), puts it
+//! into its [`frame`] (caption, text equivalent, downloads) and asks its [`stage`] for a painting; the drawing function
+//! takes a canvas, a size and a [`theme`] and serves screen and file alike.
+
+#![expect(clippy::too_many_arguments, reason = "a component's arguments are its named properties")]
+
+mod bars;
+mod chart;
+mod curve;
+pub mod download;
+pub mod format;
+mod frame;
+mod norms;
+pub mod palette;
+mod picture;
+mod plane;
+mod slider;
+mod stage;
+mod theme;
+mod trace;
+
+pub use bars::{ClassBars, Classes, Probabilities, leading};
+pub use curve::{CurveChart, CurveDrawing, draw_curve};
+pub use norms::NormTable;
+pub use picture::{Picture, Pixels, SignedPicture, draw_grey, draw_signed, greatest};
+pub use plane::{PlaneDrawing, PlaneFigure, PlanePainter};
+pub use stage::{Size, Stage, calm};
+pub use theme::{Theme, theme};
+pub use trace::{TraceChart, TraceDrawing, draw_trace};

@@ -1,0 +1,48 @@
+//! The size of a perturbation in four norms.
+
+use leptos::prelude::*;
+
+use super::format;
+use crate::data::PIXELS;
+use crate::engine::protocol::NormsPart;
+use crate::threat::Norm;
+
+/// ‖δ‖ in L0, L1, L2 and L∞ as a small table; the norm that limits the attack stands out.
+#[component]
+pub fn NormTable(
+    /// The norms; nothing yet leaves dashes.
+    #[prop(into)]
+    norms: Signal<Option<NormsPart>>,
+    /// The norm that the attack is limited in.
+    #[prop(into)]
+    limited: Signal<Norm>,
+    /// Its limit ε.
+    #[prop(into)]
+    epsilon: Signal<f32>,
+) -> impl IntoView {
+    let row = move |name: &'static str, meaning: &'static str, norm: Option<Norm>, value: fn(&NormsPart) -> String| {
+        let is_limited = move || norm == Some(limited.get());
+        view! {
+            <tr class:limited=is_limited>
+                <th scope="row">{name}</th>
+                <td class="figure-value">{move || norms.get().as_ref().map_or("–".into(), value)}</td>
+                <td class="meaning">
+                    {meaning} {move || is_limited().then(|| format!(", at most ε = {}", format::epsilon(epsilon.get())))}
+                </td>
+            </tr>
+        }
+        .into_any()
+    };
+    view! {
+        <table class="norms">
+            <caption>"Size of the perturbation ‖δ‖"</caption>
+            <tbody>
+                {row("L0", "pixels changed", None, |n| format!("{} of {PIXELS}", n.l0))}
+                {row("L1", "sum of changes", Some(Norm::L1), |n| format::number(n.l1, 4))}
+                {row("L2", "Euclidean length", Some(Norm::L2), |n| format::number(n.l2, 4))}
+                {row("L∞", "greatest change", Some(Norm::Linf), |n| format::number(n.linf, 3))}
+            </tbody>
+        </table>
+    }
+    .into_any()
+}
