@@ -25,4 +25,6 @@ pub mod page;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod library;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod server;

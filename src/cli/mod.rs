@@ -3,6 +3,7 @@
 //! A command's `run` returns an error whose message is a sentence that says what to do; `main` prints it and exits with
 //! code 1. Wrong usage exits with code 2, as clap does.
 
+pub mod evaluate;
 pub mod pack;
 pub mod serve;
 
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   epsilon-lab serve                      the Lab at http://127.0.0.1:8000
   epsilon-lab serve --bind 0.0.0.0       for everyone on this network
+  epsilon-lab evaluate --model fashion-standard --epsilon 0.1 --steps 40 --alpha 0.01
 
 `epsilon-lab <command> --help` says more about a command.";
 
@@ -29,6 +31,8 @@ Examples:
 enum Command {
     /// Serve the Lab over HTTP
     Serve(serve::Serve),
+    /// Count how many test pictures a model classifies correctly, as they are and under attack
+    Evaluate(evaluate::Evaluate),
     /// Compress the files of a built page, for the server to send as they are
     Pack(pack::Pack),
     /// Make the shipped test pictures from the complete data sets
@@ -43,6 +47,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Evaluate(evaluate) => evaluate.run(),
             Command::Pack(pack) => pack.run(),
             Command::PrepareData(prepare) => {
                 Ok(prepare.run(|path, bytes| println!("{} ({bytes} bytes)", path.display()))?)

@@ -3,13 +3,16 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
 
-use crate::server::{self, AppState, Config, Shutdown, log};
+use crate::experiment::Experiment;
+use crate::library::Library;
+use crate::server::{self, AppState, Limits, Shutdown, Site, log};
 
 /// Serve the Lab over HTTP.
 ///
@@ -31,10 +34,13 @@ pub struct Serve {
     /// Folder of the built page
     #[arg(long, value_name = "DIR", default_value = "dist")]
     dist: PathBuf,
+    /// Folder of models and test pictures; by default, “assets” in the folder of the built page
+    #[arg(long, value_name = "DIR")]
+    assets: Option<PathBuf>,
     /// Form of the log on standard error; RUST_LOG sets how much is logged (default: info)
     #[arg(long, value_enum, default_value_t)]
     log: log::Form,
-    /// Pictures attacked at the same time, over all requests; one per core by default
+    /// Threads that attack pictures, for all requests together; one per core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
@@ -53,9 +59,13 @@ impl Serve {
     /// If it cannot start: nothing built, a busy port, a folder that cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         log::start(self.log);
-        let threads = self.threads.map_or_else(cores, usize::from);
-        let state = AppState::new(Config { threads, ..Config::new(&self.dist) })?;
+        let site = Site::open(&self.dist)?;
+        let library = Library::open(&self.assets.unwrap_or_else(|| self.dist.join("assets")))?;
         writable(&self.data_dir)?;
+        let usual = Limits::default();
+        let limits = Limits { threads: self.threads.map_or(usual.threads, usize::from), ..usual };
+        let count = Arc::new(move |experiment: &Experiment, pictures| library.count(experiment, pictures));
+        let state = AppState::new(site, count, limits);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(async {
             let address = SocketAddr::new(self.bind, self.port);
@@ -69,10 +79,6 @@ impl Serve {
         runtime.shutdown_timeout(Duration::from_millis(200));
         outcome
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Creates the folder if need be and writes a file into it, to learn now whether that works.

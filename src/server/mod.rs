@@ -3,15 +3,18 @@
 //! [`app`] is the whole service as a [`Router`], which tests call without a socket; [`serve`] puts it on one. Every
 //! resource is a file with a `router()` of its own, and every answer that is not one is an [`Error`].
 
+mod batches;
 mod error;
 mod health;
+mod json;
 mod listen;
 pub mod log;
+mod robust_accuracy;
 mod security;
 mod shutdown;
 mod site;
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,32 +23,29 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use batches::Batches;
 pub use error::Error;
 pub use listen::serve;
 pub use shutdown::Shutdown;
-use site::Site;
+pub use site::{NoPage, Site};
 
-/// What the server is started with.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Folder of the built page.
-    pub dist: PathBuf,
-    /// Pictures attacked at the same time, over all requests; at least 1.
-    pub threads: usize,
-    /// What a client may ask for.
-    pub limits: Limits,
-}
+use crate::evaluate::Tally;
+use crate::experiment::Experiment;
 
-impl Config {
-    /// The usual limits, and one thread.
-    pub fn new(dist: &Path) -> Self {
-        Self { dist: dist.to_owned(), threads: 1, limits: Limits::default() }
-    }
-}
+/// Attacks some of the test pictures as a valid experiment says, and counts.
+pub type Count = dyn Fn(&Experiment, Range<u32>) -> Tally + Send + Sync;
 
-/// What a client may ask for, and how long it may take over it.
+/// What the server takes on at once, what a client may ask for, and how long it may take over it.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Chunks of pictures attacked at the same time, over all requests; at least 1.
+    pub threads: usize,
+    /// Batches that run at once; they share the threads chunk by chunk, in turn.
+    pub running: usize,
+    /// Batches that wait for one of these to end; more are refused.
+    pub waiting: usize,
+    /// Time for a client to take a line of an answer, before it counts as gone.
+    pub patience: Duration,
     /// Bytes in the body of a request.
     pub body: usize,
     /// Time for a client to send the head of a request, also of the next one on a kept connection.
@@ -61,6 +61,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            running: 4,
+            waiting: 32,
+            patience: Duration::from_secs(60),
             body: 64 * 1024,
             head_time: Duration::from_secs(30),
             body_time: Duration::from_secs(10),
@@ -70,42 +74,25 @@ impl Default for Limits {
     }
 }
 
-/// Why the server cannot start; each message says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// There is no built page.
-    #[error(
-        "there is no built page in “{}” ({reason}): build it first (`make serve` does), or name its folder with --dist",
-        dist.display()
-    )]
-    NoPage {
-        /// Where it was looked for.
-        dist: PathBuf,
-        /// What reading it gave.
-        reason: std::io::Error,
-    },
-}
-
 /// What every request can reach. Clones share it.
 #[derive(Clone)]
 pub struct AppState(Arc<Inner>);
 
 struct Inner {
     site: Site,
+    count: Arc<Count>,
+    batches: Batches,
     limits: Limits,
     shutdown: Shutdown,
     started: Instant,
 }
 
 impl AppState {
-    /// Reads what is needed to serve.
-    ///
-    /// # Errors
-    /// If something is not there.
-    pub fn new(config: Config) -> Result<Self, StartError> {
-        let Config { dist, limits, .. } = config;
-        let site = Site::open(&dist).map_err(|reason| StartError::NoPage { dist, reason })?;
-        Ok(Self(Arc::new(Inner { site, limits, shutdown: Shutdown::default(), started: Instant::now() })))
+    /// A server for this page; `count` does the work of batches.
+    pub fn new(site: Site, count: Arc<Count>, limits: Limits) -> Self {
+        let batches = Batches::new(&limits);
+        let (shutdown, started) = (Shutdown::default(), Instant::now());
+        Self(Arc::new(Inner { site, count, batches, limits, shutdown, started }))
     }
 
     /// How the server is told to stop.
@@ -118,6 +105,7 @@ impl AppState {
 pub fn app(state: AppState) -> Router {
     let api = Router::new()
         .merge(health::router())
+        .merge(robust_accuracy::router())
         .fallback(async || Error::NoSuchAddress)
         .method_not_allowed_fallback(async || Error::Method);
     Router::new()

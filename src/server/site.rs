@@ -22,13 +22,28 @@ pub struct Site {
     policy: Policy,
 }
 
+/// There is no built page.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no built page in “{}” ({reason}): build it first (`make serve` does), or name its folder with --dist",
+    dist.display()
+)]
+pub struct NoPage {
+    dist: PathBuf,
+    reason: io::Error,
+}
+
 impl Site {
     /// Reads the page's `index.html`.
     ///
     /// # Errors
     /// If it is not there.
-    pub fn open(dist: &Path) -> io::Result<Self> {
-        Ok(Self { dist: dist.to_owned(), policy: Policy::of(&dist.join("index.html"))? })
+    pub fn open(dist: &Path) -> Result<Self, NoPage> {
+        let dist = dist.to_owned();
+        match Policy::of(&dist.join("index.html")) {
+            Ok(policy) => Ok(Self { dist, policy }),
+            Err(reason) => Err(NoPage { dist, reason }),
+        }
     }
 
     /// The Content-Security-Policy of the page.
@@ -95,7 +110,7 @@ fn is_fixed(uri: &Uri) -> bool {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     let Some((stem, ending)) = name.rsplit_once('.') else { return false };
     let is_hash = |text: &str| text.len() >= 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let stem = stem.strip_suffix("_bg").unwrap_or(stem);
+    let stem = stem.split_once('_').map_or(stem, |(name, _)| name);
     // Trunk writes 64 bits without leading zeros.
     let named = stem.rsplit_once('-').is_some_and(|(_, last)| last.len() >= 12 && is_hash(last));
     let asked =
@@ -112,6 +127,7 @@ mod tests {
         for (address, fixed) in [
             ("/page-0123456789abcdef.js", true),
             ("/page-0123456789abcdef_bg.wasm", true),
+            ("/engine-123456789abcdef_start.js", true),
             ("/assets/models/digits.safetensors?v=0123abcd", true),
             ("/engine.js?x=1&v=0123456789abcdef", true),
             ("/engine.js", false),

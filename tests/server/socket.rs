@@ -1,16 +1,20 @@
 //! Over a real socket: what only a connection shows.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use epsilon_lab::server::{AppState, Config, Limits, serve};
+use epsilon_lab::api::{ROBUST_ACCURACY, RobustAccuracy};
+use epsilon_lab::experiment::Experiment;
+use epsilon_lab::server::{AppState, Count, Limits, serve};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{HASHED, built};
+use crate::support::{HASHED, at_once, built, state};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -23,8 +27,12 @@ struct Listening {
 }
 
 async fn listen(limits: Limits) -> Listening {
+    listen_and(limits, Arc::new(at_once)).await
+}
+
+async fn listen_and(limits: Limits, count: Arc<Count>) -> Listening {
     let dist = built();
-    let state = AppState::new(Config { limits, ..Config::new(dist.path()) }).unwrap();
+    let state = state(dist.path(), limits, count);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let ended = tokio::spawn(serve(listener, state.clone()));
@@ -108,4 +116,132 @@ async fn told_to_stop_the_server_closes_idle_connections_accepts_no_more_and_end
     timeout(SOON, lab.ended).await.expect("the server does not end").unwrap();
     assert_eq!(rest(idle).await, "");
     assert!(TcpStream::connect(lab.address).await.is_err());
+}
+
+/// Work that is done one chunk at a time, when the test says so.
+struct Held {
+    go: mpsc::Sender<()>,
+    begun: Arc<AtomicUsize>,
+}
+
+fn held() -> (Held, Arc<Count>) {
+    let (go, wait) = mpsc::channel();
+    let (wait, begun) = (Mutex::new(wait), Arc::new(AtomicUsize::new(0)));
+    let counter = begun.clone();
+    let count = move |experiment: &Experiment, pictures| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        wait.lock().unwrap().recv().ok();
+        at_once(experiment, pictures)
+    };
+    (Held { go, begun }, Arc::new(count))
+}
+
+impl Held {
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no chunk has begun for a while.
+    async fn quiet(&self) -> usize {
+        loop {
+            let before = self.begun();
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            if self.begun() == before {
+                return before;
+            }
+        }
+    }
+}
+
+fn one_thread() -> Limits {
+    Limits { threads: 1, ..Limits::default() }
+}
+
+/// The request for all 1,000 pictures, in 63 chunks.
+fn batch() -> String {
+    let question = RobustAccuracy { experiment: Experiment::default(), pictures: 1000 };
+    let body = serde_json::to_string(&question).unwrap();
+    format!(
+        "POST {ROBUST_ACCURACY} HTTP/1.1\r\nHost: lab\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The next line of the stream that has this in it.
+async fn line_with(stream: &mut BufReader<TcpStream>, wanted: &str) -> String {
+    let mut line = String::new();
+    while !line.contains(wanted) {
+        line.clear();
+        let read = timeout(SOON, stream.read_line(&mut line)).await.expect("nothing comes").unwrap();
+        assert!(read > 0, "the stream ended before {wanted}");
+    }
+    line
+}
+
+#[tokio::test]
+async fn chunks_arrive_when_they_are_done_not_at_the_end() {
+    let (held, count) = held();
+    let lab = listen_and(one_thread(), count).await;
+    let mut stream = BufReader::new(lab.send(&batch()).await);
+    line_with(&mut stream, "\"start\"").await;
+    for from in [0, 16, 32] {
+        held.go.send(()).unwrap();
+        line_with(&mut stream, &format!("\"from\":{from},")).await;
+        assert!(held.begun() <= from / 16 + 2);
+    }
+    drop(held.go);
+    line_with(&mut stream, "\"done\"").await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_batch() {
+    let (held, count) = held();
+    let lab = listen_and(one_thread(), count).await;
+    let mut stream = BufReader::new(lab.send(&batch()).await);
+    held.go.send(()).unwrap();
+    line_with(&mut stream, "\"from\"").await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    // From here on work would be done at once, if there were any.
+    let before = held.quiet().await;
+    drop(held.go);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(before <= 3 && held.begun.load(Ordering::SeqCst) == before, "{before} chunks of 63 had begun");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_pauses_its_batch_and_loses_it_in_the_end() {
+    // Lines so long that they fill every buffer on the way.
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = begun.clone();
+    let long = move |_: &Experiment, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        epsilon_lab::evaluate::Tally { classes: vec![Default::default(); 100_000], gradients: 0 }
+    };
+    let limits = Limits { running: 1, waiting: 1, patience: Duration::from_millis(600), ..one_thread() };
+    let lab = listen_and(limits, Arc::new(long)).await;
+    let stream = lab.send(&batch()).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!((1..63).contains(&begun.load(Ordering::SeqCst)), "{begun:?} of 63");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!((1..63).contains(&begun.load(Ordering::SeqCst)), "{begun:?} of 63");
+    // Its place is free: the next batch runs without waiting.
+    let mut next = BufReader::new(lab.send(&batch()).await);
+    assert!(line_with(&mut next, "{").await.contains("\"start\""));
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_batch_that_runs_when_the_server_is_told_to_stop_is_told_so() {
+    let (held, count) = held();
+    let lab = listen_and(one_thread(), count).await;
+    let mut stream = BufReader::new(lab.send(&batch()).await);
+    held.go.send(()).unwrap();
+    line_with(&mut stream, "\"from\":0,").await;
+    lab.state.shutdown().begin();
+    let last = line_with(&mut stream, "\"error\"").await;
+    assert!(last.contains("the server is shutting down"), "{last}");
+    timeout(SOON, lab.ended).await.expect("the server does not end").unwrap();
+    drop(held.go);
 }

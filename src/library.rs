@@ -1,0 +1,137 @@
+//! The shipped models and test pictures, read from a folder of assets: what the server and the command line work on.
+//!
+//! The folder is `assets` in the project, or `dist/assets` in a built page: nothing is embedded in the program but the
+//! model cards, and the files must be the very ones that the cards describe.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::data::source::SourceError;
+use crate::data::{Dataset, PIXELS, test_pictures};
+use crate::evaluate::{self, Tally};
+use crate::experiment::Experiment;
+use crate::nn::weights::WeightsError;
+use crate::nn::zoo::{self, ModelCard};
+use crate::nn::{BuildError, Executor, Weights};
+
+/// Why a folder of assets cannot be used; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// A file of weights cannot be read.
+    #[error("cannot read {} ({reason}): build the page, or name the folder of models and pictures with --assets", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What reading it gave.
+        reason: std::io::Error,
+    },
+    /// A file of weights is another one than its card says.
+    #[error("{} is not the file that its model card describes: build the page again", file.display())]
+    Other {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file is no file of weights.
+    #[error("{}: {reason}", file.display())]
+    Weights {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: WeightsError,
+    },
+    /// Weights that do not fit their model's architecture.
+    #[error("{}: {reason}", file.display())]
+    Build {
+        /// The file.
+        file: PathBuf,
+        /// What does not fit.
+        reason: BuildError,
+    },
+    /// Test pictures cannot be read.
+    #[error(transparent)]
+    Pictures(#[from] SourceError),
+}
+
+/// Models that are ready to run, and pictures to attack.
+pub struct Library {
+    models: Vec<(&'static ModelCard, Executor)>,
+    pictures: Vec<(Dataset, Pictures)>,
+}
+
+struct Pictures {
+    /// N · [`PIXELS`] values in [0, 1].
+    images: Vec<f32>,
+    /// N class indices.
+    labels: Vec<u8>,
+}
+
+impl Library {
+    /// Reads all models and all test pictures.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, or not the one that its card describes.
+    pub fn open(assets: &Path) -> Result<Self, LibraryError> {
+        let models = zoo::all().iter().map(|card| Ok((card, executor(assets, card)?)));
+        let pictures = Dataset::ALL.into_iter().map(|dataset| {
+            let examples = test_pictures(assets, dataset)?;
+            Ok((dataset, Pictures { images: examples.images(), labels: examples.labels }))
+        });
+        Ok(Self {
+            models: models.collect::<Result<_, LibraryError>>()?,
+            pictures: pictures.collect::<Result<_, LibraryError>>()?,
+        })
+    }
+
+    /// Attacks the test pictures in `pictures` as a valid experiment says, and counts; the parts of any division of the
+    /// pictures add up to the same. May be called from many threads at once.
+    ///
+    /// # Panics
+    /// If the experiment is not valid, or there are not so many pictures.
+    pub fn count(&self, experiment: &Experiment, pictures: Range<u32>) -> Tally {
+        let Experiment { dataset, model, threat, attack, seed, .. } = experiment;
+        let (_, executor) = self
+            .models
+            .iter()
+            .find(|(card, _)| card.dataset == *dataset && card.name == *model)
+            .expect("a valid experiment names a shipped model");
+        let (_, all) = self.pictures.iter().find(|(of, _)| of == dataset).expect("every data set has pictures");
+        let range = pictures.start as usize..pictures.end as usize;
+        let chosen = evaluate::Pictures {
+            images: &all.images[range.start * PIXELS..range.end * PIXELS],
+            labels: &all.labels[range],
+            first: pictures.start,
+        };
+        evaluate::robust_accuracy(&mut executor.clone(), chosen, *threat, attack, *seed)
+    }
+}
+
+fn executor(assets: &Path, card: &ModelCard) -> Result<Executor, LibraryError> {
+    let file = assets.join("models").join(&card.weights.file);
+    let bytes = fs::read(&file).map_err(|reason| LibraryError::Read { file: file.clone(), reason })?;
+    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if sum != card.weights.sha256 {
+        return Err(LibraryError::Other { file });
+    }
+    let weights = Weights::read(&bytes).map_err(|reason| LibraryError::Weights { file: file.clone(), reason })?;
+    Executor::new(&card.architecture, &weights).map_err(|reason| LibraryError::Build { file, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_or_exchanged_file_is_named() {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+        let [first, second] = [0, 1].map(|k| zoo::all()[k].weights.file.as_str());
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = || Library::open(folder.path()).err().unwrap().to_string();
+        assert!(refusal().contains(first) && refusal().contains("--assets"), "{}", refusal());
+        fs::create_dir(folder.path().join("models")).unwrap();
+        fs::copy(assets.join("models").join(second), folder.path().join("models").join(first)).unwrap();
+        assert!(refusal().contains("is not the file that its model card describes"), "{}", refusal());
+    }
+}
