@@ -27,7 +27,7 @@ const FIXED: [(HeaderName, &str); 6] = [
 ];
 
 /// The camera is for own pictures. Full screen and writing to the clipboard keep their default, this page alone.
-const PERMISSIONS: &str = "camera=(self), accelerometer=(), autoplay=(), bluetooth=(), display-capture=(), \
+const PERMISSIONS: &str = "camera=(self), accelerometer=(), autoplay=(), display-capture=(), \
     encrypted-media=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
     magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
     publickey-credentials-get=(), serial=(), usb=(), xr-spatial-tracking=()";
