@@ -24,7 +24,7 @@ use crate::threat::{Norm, Threat};
 /// The numbers are those that the Lab shows for the same settings and seed: they depend on no machine and on no number
 /// of threads.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Evaluate {
     /// The model, as “fashion-standard”
     #[arg(long, value_parser = model)]

@@ -19,7 +19,7 @@ use crate::server::{self, AppState, Limits, Shutdown, Site, log};
 /// Serves the built page and computes robust accuracy for it. Needs nothing installed beside it, and asks no other host
 /// for anything. Ctrl+C (or SIGTERM) stops it within a few seconds; batches that are running are told so.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Serve {
     /// Address to listen on; 0.0.0.0 or :: for every address of this machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]

@@ -3,6 +3,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod api;
+mod command;
 mod robust_accuracy;
 mod site;
 mod socket;
