@@ -3,7 +3,7 @@
 // trunk names the page's files by a hash taken before wasm-opt and the worker's by none, so that after an update a
 // browser or a proxy could mix versions. Here each of the two modules gets a name from its final bytes:
 //   NAME-HASH.js, NAME-HASH_bg.wasm   what wasm-bindgen made
-//   NAME-HASH_start.js                runs it: the page's as the script of index.html, the engine's as a worker
+//   NAME-start-HASH.js                runs it: the page's as the script of index.html, the engine's as a worker
 // A file with such a name never changes and may be cached for ever; index.html never. All addresses are relative.
 
 import { createHash } from "node:crypto";
@@ -13,8 +13,14 @@ import path from "node:path";
 const source = process.env.TRUNK_SOURCE_DIR;
 const dist = process.env.TRUNK_STAGING_DIR;
 
-/** Renames a module's files by their content and writes what starts it. */
-function version(name) {
+function hashOf(...contents) {
+  const hash = createHash("sha256");
+  for (const content of contents) hash.update(content);
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Renames a module's files by their content and writes what starts it, after some statements of its own. */
+function version(name, first = "") {
   const files = fs.readdirSync(dist).filter((file) => file.startsWith(name) && /(\.js|\.wasm)$/.test(file));
   const wasmFile = files.find((file) => file.endsWith("_bg.wasm"));
   const jsFile = files.find((file) => file === wasmFile?.replace("_bg.wasm", ".js"));
@@ -24,12 +30,14 @@ function version(name) {
   const own = `new URL('${name}_bg.wasm', import.meta.url)`;
   if (js.split(own).length !== 2) throw new Error(`${jsFile} does not load its module by ${own}, as it used to`);
 
-  const hashed = `${name}-${createHash("sha256").update(js).update(wasm).digest("hex").slice(0, 16)}`;
-  const made = { js: `${hashed}.js`, wasm: `${hashed}_bg.wasm`, start: `${hashed}_start.js` };
+  const hash = hashOf(js, wasm);
+  const made = { js: `${name}-${hash}.js`, wasm: `${name}-${hash}_bg.wasm` };
   for (const file of files) fs.rmSync(path.join(dist, file));
   fs.writeFileSync(path.join(dist, made.js), js.replace(`${name}_bg.wasm`, made.wasm));
   fs.writeFileSync(path.join(dist, made.wasm), wasm);
-  fs.writeFileSync(path.join(dist, made.start), `import init from "./${made.js}";\nawait init();\n`);
+  const start = `${first}const { default: init } = await import("./${made.js}");\nawait init();\n`;
+  made.start = `${name}-start-${hashOf(start)}.js`;
+  fs.writeFileSync(path.join(dist, made.start), start);
   return made;
 }
 
@@ -51,16 +59,16 @@ function fill(html, pattern, replacement) {
   return html.replace(pattern, replacement);
 }
 
-const page = version("page");
 const engine = version("engine");
+// Both modules come down side by side, before either has run. The worker finds its own in the browser's cache; a
+// `preload` would do as much, but browsers complain of one that the page itself makes no use of.
+const page = version("page", `fetch("./${engine.wasm}").then((response) => response.arrayBuffer(), () => {});\n`);
 copy("assets/models", /\.(safetensors|json)$/);
 copy("assets/data", /^(test-.*\.(png|json)|(LICENSE|COPYING|README).*)$/);
 
-// Both modules come down side by side, before either has run.
 const load = `<link rel="modulepreload" href="./${page.start}">
 <link rel="modulepreload" href="./${page.js}">
 <link rel="preload" href="./${page.wasm}" as="fetch" type="application/wasm" crossorigin>
-<link rel="preload" href="./${engine.wasm}" as="fetch" type="application/wasm" crossorigin>
 <link rel="modulepreload" href="./${engine.js}">
 <script type="module" src="./${page.start}"></script>`;
 const index = path.join(dist, "index.html");
