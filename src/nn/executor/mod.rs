@@ -9,6 +9,8 @@ mod linear;
 mod plain;
 mod plan;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,173 @@
+//! The executor against the plain network in double precision, and against itself.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::nn::reference;
+use crate::nn::{Layer, weights::needed};
+use crate::random::{Random, Stream};
+
+/// A network with all kinds of layers in all kinds of orders.
+fn architecture() -> impl Strategy<Value = Architecture> {
+    let conv =
+        |name: &'static str| {
+            (1usize..20, 1usize..5, 1usize..3, 0usize..3).prop_map(move |(out, kernel, stride, padding)| {
+                Layer::Conv2d { name: name.into(), out, kernel, stride, padding }
+            })
+        };
+    let plain = || {
+        prop::collection::vec(
+            prop_oneof![Just(Layer::Relu), (1usize..4).prop_map(|size| Layer::MaxPool2d { size })],
+            0..4,
+        )
+    };
+    let linear = |name: &'static str| {
+        (1usize..40, any::<bool>()).prop_map(move |(out, relu)| {
+            let linear = Layer::Linear { name: name.into(), out };
+            if relu { vec![linear, Layer::Relu] } else { vec![linear] }
+        })
+    };
+    let head = prop_oneof![
+        1 => Just(vec![]),
+        1 => Just(vec![Layer::Flatten]),
+        4 => (plain(), linear("c"), linear("d"))
+            .prop_map(|(_, c, d)| [vec![Layer::Flatten], c, d].concat()),
+    ];
+    let shape = (1usize..4, 4usize..14, 4usize..14);
+    (shape, plain(), conv("a"), plain(), prop::option::of((conv("b"), plain())), head).prop_filter_map(
+        "the layers must fit",
+        |((channels, height, width), first, a, second, b, head)| {
+            let b = b.map_or(vec![], |(b, plain)| [vec![b], plain].concat());
+            let layers = [first, vec![a], second, b, head].concat();
+            let network = Architecture { input: Shape { channels, height, width }, layers };
+            network.costs().is_ok().then_some(network)
+        },
+    )
+}
+
+/// Multiples of 1/8: sums of products of them are exact in single precision, and ties abound.
+fn eighths(random: &mut Random, length: usize) -> Vec<f32> {
+    (0..length).map(|_| (random.below(9) as f32 - 4.0) / 8.0).collect()
+}
+
+fn trained(architecture: &Architecture, random: &mut Random) -> Weights {
+    let mut weights = Weights::default();
+    for (name, shape) in needed(architecture).unwrap() {
+        let data = eighths(random, shape.iter().product());
+        weights.insert(&name, shape, data).unwrap();
+    }
+    weights
+}
+
+/// Logits and input gradient for given cotangents.
+fn run(executor: &mut Executor, images: &[f32], cotangents: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (mut logits, mut gradient) = (vec![0.0; cotangents.len()], vec![f32::NAN; images.len()]);
+    executor.input_gradient(images, &mut logits, &mut |_, out| out.copy_from_slice(cotangents), &mut gradient);
+    (logits, gradient)
+}
+
+fn close(found: &[f32], expected: &[f64]) -> bool {
+    let size = expected.iter().map(|e| e * e).sum::<f64>().sqrt();
+    let apart = found.iter().zip(expected).map(|(&f, &e)| (f as f64 - e) * (f as f64 - e)).sum::<f64>().sqrt();
+    apart <= 1e-5 * size
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_network_gives_the_logits_and_gradients_of_its_definition(
+        network in architecture(), pictures in prop_oneof![1usize..6, 14usize..20], seed: u64,
+    ) {
+        let mut random = Random::new(seed, Stream::Weights, 0);
+        let weights = trained(&network, &mut random);
+        let mut executor = Executor::new(&network, &weights).unwrap();
+        let (pixels, classes) = (network.input.len(), executor.classes());
+        let images = eighths(&mut random, pictures * pixels);
+        let cotangents = eighths(&mut random, pictures * classes);
+        let (logits, gradient) = run(&mut executor, &images, &cotangents);
+        let double = |v: &[f32]| v.iter().map(|&v| v as f64).collect::<Vec<_>>();
+        for i in 0..pictures {
+            let (image, cotangent) = (&images[i * pixels..][..pixels], &cotangents[i * classes..][..classes]);
+            let (expected, slope) = reference::run(&network, &weights, &double(image), &double(cotangent));
+            prop_assert!(close(&logits[i * classes..][..classes], &expected), "logits of {i}");
+            prop_assert!(close(&gradient[i * pixels..][..pixels], &slope), "gradient of {i}");
+        }
+    }
+
+    #[test]
+    fn results_are_the_same_to_the_bit_for_any_number_of_lanes_and_any_batch(
+        network in architecture(), pictures in 1usize..20, seed: u64,
+    ) {
+        let mut random = Random::new(seed, Stream::Weights, 0);
+        let mut weights = trained(&network, &mut random);
+        // Numbers that round, unlike eighths.
+        for (name, shape) in needed(&network).unwrap() {
+            let data = (0..shape.iter().product()).map(|_| random.normal()).collect();
+            weights.insert(&name, shape, data).unwrap();
+        }
+        let mut wide = Executor::new(&network, &weights).unwrap();
+        let mut portable = Executor::portable(&network, &weights).unwrap();
+        let (pixels, classes) = (network.input.len(), wide.classes());
+        let images: Vec<f32> = (0..pictures * pixels).map(|_| random.uniform()).collect();
+        let cotangents: Vec<f32> = (0..pictures * classes).map(|_| random.normal()).collect();
+        let (logits, gradient) = run(&mut wide, &images, &cotangents);
+        let (narrow_logits, narrow_gradient) = run(&mut portable, &images, &cotangents);
+        prop_assert_eq!(bits(&logits), bits(&narrow_logits));
+        prop_assert_eq!(bits(&gradient), bits(&narrow_gradient));
+        for i in 0..pictures {
+            let (image, cotangent) = (&images[i * pixels..][..pixels], &cotangents[i * classes..][..classes]);
+            let (alone, slope) = run(&mut wide, image, cotangent);
+            prop_assert_eq!(bits(&alone), bits(&logits[i * classes..][..classes]));
+            prop_assert_eq!(bits(&slope), bits(&gradient[i * pixels..][..pixels]));
+            let mut forward = vec![0.0; classes];
+            wide.logits(image, &mut forward);
+            prop_assert_eq!(bits(&forward), bits(&alone));
+        }
+    }
+}
+
+#[test]
+fn of_equal_cells_the_first_takes_the_whole_gradient_and_relu_at_zero_none() {
+    let network = |layers| Architecture { input: Shape { channels: 1, height: 2, width: 2 }, layers };
+    let conv = Layer::Conv2d { name: "a".into(), out: 1, kernel: 1, stride: 1, padding: 0 };
+    let mut weights = Weights::default();
+    weights.insert("a.weight", vec![1, 1, 1, 1], vec![1.0]).unwrap();
+    weights.insert("a.bias", vec![1], vec![0.0]).unwrap();
+    let pool = Layer::MaxPool2d { size: 2 };
+    let fused = network(vec![conv, Layer::Relu, pool.clone()]);
+    let plain = network(vec![Layer::Relu, pool]);
+    for architecture in [fused, plain] {
+        let mut executor = Executor::new(&architecture, &weights).unwrap();
+        assert_eq!(run(&mut executor, &[0.25, 0.5, 0.5, 0.5], &[3.0]), (vec![0.5], vec![0.0, 3.0, 0.0, 0.0]));
+        assert_eq!(run(&mut executor, &[0.0, -1.0, 0.0, -2.0], &[3.0]), (vec![0.0], vec![0.0; 4]));
+    }
+}
+
+#[test]
+fn what_is_not_a_number_is_not_hidden() {
+    let network = Architecture::small_cnn();
+    let mut executor = Executor::new(&network, &trained(&network, &mut Random::new(0, Stream::Weights, 0))).unwrap();
+    let mut images = vec![0.5; 2 * 784];
+    images[400] = f32::NAN;
+    let (logits, gradient) = run(&mut executor, &images, &[1.0; 20]);
+    assert!(logits[..10].iter().any(|z| z.is_nan()));
+    assert!(logits[10..].iter().chain(&gradient[784..]).all(|v| v.is_finite()));
+    let (_, gradient) = run(&mut executor, &[0.5; 784], &[f32::NAN; 10]);
+    assert!(gradient.iter().any(|g| g.is_nan()));
+}
+
+#[test]
+fn weights_of_another_architecture_are_refused_by_name() {
+    let network = Architecture::small_cnn();
+    let mut weights = trained(&network, &mut Random::new(0, Stream::Weights, 0));
+    weights.insert("fc1.weight", vec![2, 2], vec![0.0; 4]).unwrap();
+    let message = Executor::new(&network, &weights).unwrap_err().to_string();
+    assert!(message.contains("fc1.weight") && message.contains("[128, 1568]"), "{message}");
+    let empty = Architecture { input: network.input, layers: vec![Layer::Flatten] };
+    assert_eq!(Executor::new(&empty, &weights).unwrap_err(), BuildError::Empty);
+}
