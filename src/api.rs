@@ -22,6 +22,14 @@ pub struct RobustAccuracy {
     pub pictures: u32,
 }
 
+impl RobustAccuracy {
+    /// The question, with nothing in it that does not matter for the answer: a person's own picture stays where it is.
+    pub fn of(experiment: &Experiment, pictures: u32) -> Self {
+        let Experiment { picture, compare, view, .. } = Experiment::default();
+        Self { experiment: Experiment { picture, compare, view, ..experiment.clone() }, pictures }
+    }
+}
+
 /// A part of the answer to [`RobustAccuracy`].
 ///
 /// One [`Line::Start`] comes when the work begins, before it perhaps some [`Line::Waiting`]; then every picture once, in
@@ -32,7 +40,7 @@ pub struct RobustAccuracy {
 pub enum Line {
     /// Other batches come first.
     Waiting {
-        /// How many wait or waited, when this one came.
+        /// How many there were when this one came.
         waiting: Waiting,
     },
     /// The work begins.
@@ -57,7 +65,7 @@ pub enum Line {
 /// In [`Line::Waiting`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Batches that came earlier and wait too.
+    /// How many of them must end before this one begins, at least 1.
     pub ahead: usize,
 }
 
@@ -116,6 +124,18 @@ pub struct Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::PIXELS;
+    use crate::experiment::Picture;
+
+    #[test]
+    fn a_question_does_not_carry_a_persons_own_picture() {
+        let mut experiment = Experiment { model: "adversarial".into(), seed: 3, ..Experiment::default() };
+        let asked = RobustAccuracy::of(&experiment, 10);
+        experiment.picture = Picture::Own { pixels: vec![7; PIXELS], label: None };
+        experiment.compare = Some("standard".into());
+        assert_eq!(RobustAccuracy::of(&experiment, 10), asked);
+        assert_eq!((asked.experiment.model.as_str(), asked.experiment.seed), ("adversarial", 3));
+    }
 
     #[test]
     fn lines_are_told_apart_by_their_fields() {

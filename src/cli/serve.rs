@@ -70,8 +70,9 @@ impl Serve {
         let outcome = runtime.block_on(async {
             let address = SocketAddr::new(self.bind, self.port);
             let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
+            let signals = Signals::new()?;
             println!("Epsilon Lab is at {} — stop with Ctrl+C", shown(listener.local_addr()?));
-            tokio::spawn(stop_on_signal(state.shutdown().clone()));
+            tokio::spawn(stop_on_signal(signals, state.shutdown().clone()));
             server::serve(listener, state).await;
             anyhow::Ok(())
         });
@@ -116,32 +117,48 @@ fn shown(listening: SocketAddr) -> String {
 }
 
 /// The first signal asks the server to finish; the second ends the process.
-async fn stop_on_signal(shutdown: Shutdown) {
-    signal().await;
+async fn stop_on_signal(mut signals: Signals, shutdown: Shutdown) {
+    signals.next().await;
     tracing::info!("stopping: no new connections, running batches are told so");
     shutdown.begin();
-    signal().await;
+    signals.next().await;
     std::process::exit(130);
 }
 
-async fn signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// What a person or a service manager sends to end the server. Caught from the moment this is made.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<Option<()>>();
-    tokio::select! {
-        () = interrupt => {}
-        _ = terminate => {}
+    }
+}
+
+/// What a person sends to end the server. Caught from the moment this is made.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self(tokio::signal::windows::ctrl_c()?))
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who computes when: how many batches run at once, how many wait, how many chunks are computed at the same time.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,8 +25,8 @@ pub struct Batches {
 /// The right to run or to wait, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    /// How many that came earlier wait too; `None` if the batch can run at once.
-    pub ahead: Option<usize>,
+    /// How many batches must end before this one begins; `None` if it can run at once.
+    pub ahead: Option<NonZero<usize>>,
     _place: OwnedSemaphorePermit,
     running: Arc<Semaphore>,
 }
@@ -56,7 +57,8 @@ impl Batches {
         let (running, waiting, _) = self.of;
         let place = self.places.clone().try_acquire_owned().map_err(|_| Error::Busy { waiting, seconds: RETRY })?;
         let taken = running + waiting - self.places.available_permits();
-        Ok(Place { ahead: taken.checked_sub(running + 1), _place: place, running: self.running.clone() })
+        let ahead = NonZero::new(taken.saturating_sub(running));
+        Ok(Place { ahead, _place: place, running: self.running.clone() })
     }
 
     /// Computes something on a thread of its own, as soon as one is free. If the caller goes away before, it is not
@@ -96,7 +98,10 @@ mod tests {
     async fn places_are_for_those_that_run_and_those_that_wait_and_then_there_are_none() {
         let batches = Batches::new(&Limits { running: 2, waiting: 2, ..Limits::default() });
         let places: Vec<Place> = (0..4).map(|_| batches.enter().unwrap()).collect();
-        assert_eq!(places.iter().map(|place| place.ahead).collect::<Vec<_>>(), [None, None, Some(0), Some(1)]);
+        assert_eq!(
+            places.iter().map(|place| place.ahead).collect::<Vec<_>>(),
+            [None, None, NonZero::new(1), NonZero::new(2)]
+        );
         assert!(matches!(batches.enter(), Err(Error::Busy { waiting: 2, .. })));
         drop(places);
         assert_eq!(batches.enter().unwrap().ahead, None);

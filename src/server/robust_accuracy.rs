@@ -115,7 +115,7 @@ impl Batch {
 
     async fn answer(&self, place: &Place) -> Result<(), End> {
         if let Some(ahead) = place.ahead {
-            self.send(Line::Waiting { waiting: Waiting { ahead } }).await?;
+            self.send(Line::Waiting { waiting: Waiting { ahead: ahead.get() } }).await?;
         }
         let _turn = place.turn().await;
         let began = Instant::now();

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::support::{Answer, Lab, at_once};
 
 fn question(experiment: &Experiment, pictures: u32) -> String {
-    serde_json::to_string(&RobustAccuracy { experiment: experiment.clone(), pictures }).unwrap()
+    serde_json::to_string(&RobustAccuracy::of(experiment, pictures)).unwrap()
 }
 
 fn lines(answer: &Answer) -> Vec<Line> {
