@@ -8,6 +8,8 @@ mod fgsm;
 mod objective;
 mod pgd;
 mod run;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::fmt;

@@ -184,3 +184,122 @@ fn unit(direction: Vec<f64>, least: f64) -> Option<Vec<f64>> {
     let size = dot(&direction, &direction).sqrt();
     (size.is_finite() && size > least).then(|| direction.into_iter().map(|d| d / size).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Shape;
+    use crate::threat::Norms;
+
+    fn image(key: u64) -> Vec<f32> {
+        let mut random = Random::new(key, Stream::Order, 0);
+        (0..784).map(|_| random.uniform()).collect()
+    }
+
+    fn assert_orthonormal(plane: &Plane) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
+        let [u, v] = plane.axes();
+        assert!((dot(u, u) - 1.0).abs() < 1e-6 && (dot(v, v) - 1.0).abs() < 1e-6 && dot(u, v).abs() < 1e-6);
+    }
+
+    #[test]
+    fn axes_are_orthonormal_whatever_spans_the_plane() {
+        let (x, zero) = (image(0), vec![0.0; 784]);
+        let tiny: Vec<f32> = image(1).iter().map(|g| g * 1e-30).collect();
+        for plane in [
+            Plane::along_attack(&x, &image(1), &zero, 5),
+            Plane::along_attack(&x, &x, &tiny, 5),
+            Plane::along_attack(&x, &x, &zero, 5),
+            Plane::through(&x, &image(1), &image(2), 5),
+            Plane::through(&x, &image(1), &image(1), 5),
+            Plane::through(&x, &x, &x, 5),
+        ] {
+            assert_orthonormal(&plane);
+        }
+    }
+
+    #[test]
+    fn the_attack_lies_on_the_first_axis_and_pictures_on_the_plane() {
+        let (x, y, z) = (image(0), image(1), image(2));
+        let (a, b, off) = Plane::along_attack(&x, &y, &[0.0; 784], 1).project(&y);
+        assert!((a - Norms::between(&x, &y).l2).abs() < 1e-4 && b.abs() < 1e-4 && off < 1e-4);
+        let plane = Plane::through(&x, &y, &z, 1);
+        assert!(plane.project(&z).2 < 1e-4);
+        // What is at (a, b) is projected to (a, b).
+        let mut there = x.clone();
+        plane.at(0.75, -0.5, &mut there);
+        let (a, b, off) = plane.project(&there);
+        assert!((a - 0.75).abs() < 1e-5 && (b + 0.5).abs() < 1e-5 && off < 1e-5);
+        assert_eq!(plane.project(&x), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn every_point_of_the_outline_is_epsilon_away() {
+        let x = image(0);
+        let plane = Plane::along_attack(&x, &image(1), &[0.0; 784], 1);
+        for norm in Norm::ALL {
+            let epsilon = norm.greatest_epsilon();
+            for pair in plane.ball(norm, epsilon, 90).chunks(2) {
+                let mut there = x.clone();
+                plane.at(pair[0], pair[1], &mut there);
+                let size = Norms::between(&x, &there).of(norm);
+                assert!((size - epsilon).abs() < 1e-3 * epsilon, "{norm}: {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_view_is_a_square_that_holds_everything() {
+        let plane = Plane::through(&image(0), &image(1), &image(2), 0);
+        let [a0, a1, b0, b1] = plane.extent([&[3.0, 0.5, -1.0, 0.0][..], &[f32::NAN, 9.0]]);
+        assert!(a0 < -1.0 && a1 > 3.0 && b0 < 0.0 && b1 > 0.5);
+        assert!(((a1 - a0) - (b1 - b0)).abs() < 1e-5);
+        assert_eq!(plane.extent([]), [-1.0, 1.0, -1.0, 1.0]);
+    }
+
+    /// Three classes by the first two pixels.
+    struct Corner;
+
+    impl Classifier for Corner {
+        fn input(&self) -> Shape {
+            Shape { channels: 1, height: 28, width: 28 }
+        }
+
+        fn classes(&self) -> usize {
+            3
+        }
+
+        fn logits(&mut self, images: &[f32], logits: &mut [f32]) {
+            for (image, logits) in images.chunks(784).zip(logits.chunks_mut(3)) {
+                logits.copy_from_slice(&[0.0, 4.0 * image[0], 4.0 * image[1]]);
+            }
+        }
+
+        fn input_gradient(
+            &mut self,
+            images: &[f32],
+            logits: &mut [f32],
+            _: &mut dyn FnMut(&[f32], &mut [f32]),
+            gradient: &mut [f32],
+        ) {
+            self.logits(images, logits);
+            gradient.fill(0.0);
+        }
+    }
+
+    #[test]
+    fn samples_are_the_decisions_at_the_cells_centres_from_the_top_row_by_row() {
+        let x = vec![0.0; 784];
+        let (mut first, mut second) = (x.clone(), x.clone());
+        (first[0], second[1]) = (1.0, 1.0);
+        let plane = Plane::through(&x, &first, &second, 0);
+        let mut sampled = Sampled::default();
+        // Two pieces make a whole.
+        plane.sample(&mut Corner, [-1.0, 1.0, -1.0, 1.0], 4, 0..1, &mut sampled);
+        plane.sample(&mut Corner, [-1.0, 1.0, -1.0, 1.0], 4, 1..4, &mut sampled);
+        assert_eq!(sampled.classes, [2, 2, 2, 1, 2, 2, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]);
+        // At (−0.75, 0.75): softmax of (0, −3, 3).
+        let p = 3f64.exp() / (1.0 + (-3f64).exp() + 3f64.exp());
+        assert_eq!(sampled.confidence[0], (p * 255.0).round() as u8);
+    }
+}
