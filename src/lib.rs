@@ -19,7 +19,7 @@ pub mod nn;
 pub mod random;
 pub mod threat;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "page"))]
 pub mod page;
 
 #[cfg(not(target_arch = "wasm32"))]

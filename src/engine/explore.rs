@@ -218,3 +218,127 @@ async fn curve(
         smallest: points.smallest,
     })
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use crate::data::{self, Dataset, PIXELS};
+    use crate::experiment::{Picture, PlaneAxes};
+    use crate::nn::{Weights, zoo};
+    use crate::threat::Norms;
+
+    const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+
+    fn materials(experiment: &Experiment) -> Materials {
+        let examples = data::test_pictures(ASSETS.as_ref(), experiment.dataset).unwrap();
+        let unit = |index: u32| data::to_unit(examples.picture(index as usize));
+        let Picture::Test(index) = experiment.picture else { panic!("a test picture") };
+        let classifiers = std::iter::once(&experiment.model).chain(&experiment.compare).map(|name| {
+            let card = zoo::find(experiment.dataset, name).unwrap();
+            let bytes = std::fs::read(format!("{ASSETS}/models/{}", card.weights.file)).unwrap();
+            Executor::new(&card.architecture, &Weights::read(&bytes).unwrap()).unwrap()
+        });
+        Materials {
+            image: unit(index),
+            id: index,
+            label: Some(data::labels(experiment.dataset)[index as usize]),
+            others: match experiment.view.plane {
+                PlaneAxes::AttackAndRandom => None,
+                PlaneAxes::Pictures(first, second) => Some([unit(first), unit(second)]),
+            },
+            classifiers: classifiers.collect(),
+        }
+    }
+
+    /// Takes down what is said, and stops the work after some breaths.
+    struct Clerk {
+        said: Vec<(u8, Part)>,
+        breaths: usize,
+    }
+
+    impl Host for Clerk {
+        fn say(&mut self, slot: u8, part: Part) {
+            self.said.push((slot, part));
+        }
+
+        fn now(&self) -> f64 {
+            0.0
+        }
+
+        async fn go_on(&mut self) -> bool {
+            self.breaths = self.breaths.saturating_sub(1);
+            self.breaths > 0
+        }
+    }
+
+    fn explored(experiment: &Experiment, breaths: usize) -> (bool, Vec<(u8, Part)>) {
+        let mut clerk = Clerk { said: Vec::new(), breaths };
+        let done = futures::executor::block_on(explore(experiment, materials(experiment), &mut clerk));
+        (done, clerk.said)
+    }
+
+    fn kind(part: &Part) -> &'static str {
+        match part {
+            Part::Attack(_) => "attack",
+            Part::Gradient(_) => "gradient",
+            Part::Curve(_) => "curve",
+            Part::Plane(_) => "plane",
+        }
+    }
+
+    #[test]
+    fn the_cheap_parts_come_first_and_for_both_models() {
+        let experiment = Experiment { compare: Some("adversarial".into()), ..Experiment::default() };
+        let (done, said) = explored(&experiment, usize::MAX);
+        assert!(done);
+        for slot in 0..2 {
+            let parts: Vec<_> = said.iter().filter(|(to, _)| *to == slot).map(|(_, part)| kind(part)).collect();
+            assert_eq!(parts, ["attack", "gradient", "plane", "curve", "plane", "plane"]);
+        }
+        let finest = said.iter().filter(|(_, part)| matches!(part, Part::Plane(plane) if plane.finest)).count();
+        assert_eq!(finest, 2);
+    }
+
+    #[test]
+    fn work_that_is_no_longer_wanted_stops() {
+        let (done, said) = explored(&Experiment::default(), 2);
+        assert!(!done);
+        assert!(said.iter().all(|(_, part)| !matches!(part, Part::Curve(_))));
+        assert!(matches!(said[0], (0, Part::Attack(_))), "the attack is always shown");
+    }
+
+    #[test]
+    fn parts_agree_with_one_another() {
+        let mut experiment = Experiment { dataset: Dataset::Digits, ..Experiment::default() };
+        experiment.picture = Picture::Test(3);
+        // One of the curve's own values of ε.
+        experiment.threat.epsilon = experiment.threat.norm.greatest_epsilon() * 8.0 / 32.0;
+        let (_, said) = explored(&experiment, usize::MAX);
+        let (mut attack, mut curve, mut plane) = (None, None, None);
+        for (_, part) in said {
+            match part {
+                Part::Attack(part) => attack = Some(part),
+                Part::Curve(part) => curve = Some(part),
+                Part::Plane(part) => plane = Some(part),
+                Part::Gradient(_) => {}
+            }
+        }
+        let (attack, curve, plane) = (attack.unwrap(), curve.unwrap(), plane.unwrap());
+
+        let steps = experiment.attack.steps as usize + 1;
+        assert_eq!(attack.losses.len(), steps);
+        assert_eq!(attack.iterates.len(), steps * PIXELS);
+        assert_eq!(attack.iterates[..PIXELS], attack.image[..], "without a random start the path begins at x");
+        assert_eq!(attack.norms, Norms::between(&attack.image, &attack.adversarial));
+
+        let classes = attack.probabilities.len();
+        assert_eq!(curve.epsilon[8], experiment.threat.epsilon);
+        assert_eq!(curve.probabilities[8 * classes..9 * classes], attack.adversarial_probabilities[..]);
+        assert_eq!(attack.success, curve.smallest.is_some_and(|smallest| smallest <= experiment.threat.epsilon));
+
+        // The path ends in the plane, its end is ‖δ‖₂ from x, and the middle of the view is x itself.
+        assert!(plane.off_plane[steps - 1].abs() < 1e-4);
+        assert!((plane.path[2 * (steps - 1)] - attack.step_norms[steps - 1].l2).abs() < 1e-4);
+        assert_eq!(plane.classes.len(), plane.side as usize * plane.side as usize);
+    }
+}

@@ -28,6 +28,7 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
     line(&format!("# {} under {} on {}", card.title, attack.method, experiment.dataset));
     line(&format!("# pip install torch safetensors; put {} beside this file.", card.weights.file));
     line("import base64");
+    line("import math");
     line("");
     line("import torch");
     line("import torch.nn.functional as F");
@@ -59,6 +60,7 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
         Norm::L1 => L1,
     });
     line(&match attack.method {
+        Method::Fgsm if experiment.threat.norm == Norm::L1 => FGSM_L1.to_string(),
         Method::Fgsm => FGSM.to_string(),
         Method::Pgd => pgd(experiment),
     });
@@ -92,26 +94,39 @@ fn network(card: &ModelCard) -> String {
 fn pgd(experiment: &Experiment) -> String {
     let attack = &experiment.attack;
     let alpha = attack.alpha_for(experiment.threat.epsilon);
-    let start = match (attack.random_start, experiment.threat.norm) {
-        (false, _) => "torch.zeros_like(x)",
-        (true, Norm::Linf) => "torch.empty_like(x).uniform_(-epsilon, epsilon)",
-        (true, Norm::L2) => "ball_start(2)",
-        (true, Norm::L1) => "ball_start(1)",
+    let start = match experiment.threat.norm {
+        Norm::Linf => "torch.empty_like(x).uniform_(-epsilon, epsilon)",
+        Norm::L2 | Norm::L1 => "ball_start()",
     };
-    let helper = match (attack.random_start, experiment.threat.norm) {
-        (true, Norm::L2 | Norm::L1) => BALL_START,
-        _ => "",
+    let (start, helper) = match (attack.random_start, attack.restarts) {
+        (false, 1) => ("x".to_string(), ""),
+        (random, _) => {
+            let start = if random {
+                format!("project(x + {start})")
+            } else {
+                format!("project(x + {start}) if restart else x")
+            };
+            let helper = match experiment.threat.norm {
+                Norm::Linf => "",
+                Norm::L2 => L2_START,
+                Norm::L1 => L1_START,
+            };
+            (start, helper)
+        }
     };
     format!(
         "{helper}alpha, steps, restarts = {alpha:?}, {}, {}
 torch.manual_seed({})
-best = x
-for _ in range(restarts):
-    x_adv = project(x + {start})
-    for _ in range(steps):
-        x_adv = project(x_adv + steepest(gradient(x_adv), alpha))
-    if restarts == 1 or loss(x_adv) > loss(best):
-        best = x_adv
+best, best_rank = x, (False, False, -math.inf)
+for restart in range(restarts):
+    x_adv = {start}
+    for step in range(steps + 1):
+        won = fooled(x_adv)
+        rank = (won, won and step == steps, float(loss(x_adv)))
+        if rank > best_rank:
+            best, best_rank = x_adv, rank
+        if step < steps:
+            x_adv = project(x_adv + steepest(x_adv, gradient(x_adv), alpha))
 x_adv = best
 ",
         attack.steps, attack.restarts, experiment.seed
@@ -128,6 +143,12 @@ def loss(image):  # what the attack raises
 def gradient(image):
     image = image.clone().requires_grad_(True)
     return torch.autograd.grad(loss(image), image)[0]
+
+
+def fooled(image):
+    top = model(image).argmax(1)
+    return bool(top == target if target is not None else top != y)
+
 ";
 
 const LINF: &str = "
@@ -135,7 +156,7 @@ def project(image):  # onto the ball around x and the box [0, 1]
     return (x + (image - x).clamp(-epsilon, epsilon)).clamp(0, 1)
 
 
-def steepest(g, length):
+def steepest(image, g, length):
     return length * g.sign()
 
 ";
@@ -154,8 +175,8 @@ def project(image):  # onto the ball around x and the box [0, 1], exactly
     return at(low)
 
 
-def steepest(g, length):
-    return length * g / g.norm().clamp_min(1e-12)
+def steepest(image, g, length):
+    return length * F.normalize(g.flatten(), dim=0, eps=1e-38).view_as(g)
 
 ";
 
@@ -175,16 +196,37 @@ def project(image):  # onto the ball around x and the box [0, 1], exactly
         low, high = (low, middle) if (at(middle) - x).abs().sum() <= epsilon else (middle, high)
     return at(high)
 
+
+def steepest(image, g, length):  # shared by the steepest 1 % of the pixels that can still move
+    movable = ((g > 0) & (image < 1)) | ((g < 0) & (image > 0))
+    count = min(math.ceil(0.01 * g.numel()), int(movable.sum()))
+    chosen = torch.where(movable, g.abs(), -1.0).flatten().topk(count).indices
+    step = torch.zeros(g.numel())
+    step[chosen] = length / max(count, 1) * g.flatten()[chosen].sign()
+    return step.view_as(g)
+
 ";
 
-const FGSM: &str = "x_adv = project(x + steepest(gradient(x), epsilon))\n";
+const FGSM: &str = "x_adv = (x + steepest(x, gradient(x), epsilon)).clamp(0, 1)\n";
 
-const BALL_START: &str = "
-def ball_start(p):  # uniform in the ball of the norm
-    if p == 2:
-        direction = torch.randn_like(x)
-        return direction / direction.norm() * epsilon * torch.rand(1) ** (1 / x.numel())
-    parts = torch.distributions.Exponential(1.0).sample((x.numel() + 1,))
+const FGSM_L1: &str = "g = gradient(x)
+room = torch.where(g > 0, 1 - x, torch.where(g < 0, x, 0.0)).flatten()
+order = g.abs().flatten().argsort(descending=True)  # the steepest pixel first, as far as the box lets it
+spent = (epsilon - (room[order].cumsum(0) - room[order])).clamp_min(0).minimum(room[order])
+delta = torch.zeros(x.numel())
+delta[order] = spent
+x_adv = x + delta.view_as(x) * g.sign()
+";
+
+const L2_START: &str = "def ball_start():  # uniform in the L2 ball
+    direction = torch.randn_like(x)
+    return direction / direction.norm() * epsilon * torch.rand(1) ** (1 / x.numel())
+
+
+";
+
+const L1_START: &str = "def ball_start():  # uniform in the L1 ball
+    parts = torch.empty(x.numel() + 1).exponential_()
     signs = torch.randint(0, 2, x.shape) * 2.0 - 1
     return epsilon * signs * (parts[:-1] / parts.sum()).view_as(x)
 

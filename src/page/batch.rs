@@ -168,7 +168,7 @@ impl Batch {
     }
 
     async fn on_server(&self, experiment: &Experiment, pictures: u32) -> Outcome {
-        let request = RobustAccuracy { experiment: experiment.clone(), pictures };
+        let request = RobustAccuracy::of(experiment, pictures);
         let Ok(body) = serde_json::to_string(&request) else { return Outcome::NoServer };
         let options = RequestInit::new();
         options.set_method("POST");
