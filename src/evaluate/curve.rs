@@ -116,7 +116,7 @@ impl Curve {
             self.below = self.epsilon[failed - 1];
         }
         let Some(smallest) = self.points.smallest else { return };
-        if self.rounds > 0 && first != Some(0).filter(|_| self.rounds == ROUNDS) && smallest > self.below {
+        if self.rounds > 0 && smallest > self.below {
             self.rounds -= 1;
             let step = (smallest - self.below) / (BETWEEN + 1) as f32;
             let between = (1..=BETWEEN).map(|i| self.below + step * i as f32).collect();
@@ -132,5 +132,83 @@ impl Curve {
     /// What is known so far; all of it when the curve is done.
     pub fn points(&self) -> &CurvePoints {
         &self.points
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Method;
+
+    /// Two classes; the first pixel decides: class 1 from 0.6 on.
+    pub(super) struct Threshold;
+
+    impl Classifier for Threshold {
+        fn input(&self) -> Shape {
+            Shape { channels: 1, height: 1, width: 2 }
+        }
+
+        fn classes(&self) -> usize {
+            2
+        }
+
+        fn logits(&mut self, images: &[f32], logits: &mut [f32]) {
+            for (image, logits) in images.chunks(2).zip(logits.chunks_mut(2)) {
+                logits.copy_from_slice(&[0.0, 10.0 * (image[0] - 0.6)]);
+            }
+        }
+
+        fn input_gradient(
+            &mut self,
+            images: &[f32],
+            logits: &mut [f32],
+            cotangent: &mut dyn FnMut(&[f32], &mut [f32]),
+            gradient: &mut [f32],
+        ) {
+            self.logits(images, logits);
+            let mut cotangents = vec![0.0; logits.len()];
+            cotangent(logits, &mut cotangents);
+            for (gradient, cotangent) in gradient.chunks_mut(2).zip(cotangents.chunks(2)) {
+                gradient.copy_from_slice(&[10.0 * cotangent[1], 0.0]);
+            }
+        }
+    }
+
+    fn curve(image: &[f32], label: u8, epsilon: Vec<f32>) -> CurvePoints {
+        let item = Item { id: 0, label, target: None, epsilon: 0.0 };
+        let settings = AttackSettings { method: Method::Pgd, ..Default::default() };
+        let mut classifier = Threshold;
+        let shape = classifier.input();
+        let mut curve = Curve::new(shape, 2, image, item, Norm::Linf, epsilon, &settings, 0);
+        while !curve.step(&mut classifier) {}
+        assert!(curve.drawn());
+        curve.points().clone()
+    }
+
+    #[test]
+    fn the_smallest_epsilon_is_found_between_those_of_the_curve() {
+        let epsilon: Vec<f32> = (0..=8).map(|i| i as f32 * 0.05).collect();
+        let found = curve(&[0.37, 0.0], 0, epsilon);
+        // Needed: a little more than 0.23, between 0.2 and 0.25, narrowed down to 0.05 / 64.
+        assert_eq!(found.success, [false, false, false, false, false, true, true, true, true]);
+        let smallest = found.smallest.unwrap();
+        assert!((0.23..0.2309).contains(&smallest), "{smallest}");
+        for (i, p) in found.probabilities.chunks(2).enumerate() {
+            let logit = 10.0 * (0.37 + 0.05 * i as f64 - 0.6);
+            assert!((p[1] as f64 - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-4, "{i}: {p:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_wrong_already_needs_no_epsilon_and_one_that_holds_has_none() {
+        assert_eq!(curve(&[0.9, 0.0], 0, vec![0.0, 0.1, 0.2]).smallest, Some(0.0));
+        assert_eq!(curve(&[0.1, 0.0], 0, vec![0.0, 0.1, 0.2]).smallest, None);
+        assert_eq!(curve(&[0.1, 0.0], 0, vec![]).smallest, None);
+    }
+
+    #[test]
+    fn a_curve_that_begins_above_zero_is_narrowed_down_from_zero() {
+        let smallest = curve(&[0.5, 0.0], 0, vec![0.2, 0.4]).smallest.unwrap();
+        assert!((0.1..0.104).contains(&smallest), "{smallest}");
     }
 }

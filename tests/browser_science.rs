@@ -1,0 +1,118 @@
+//! The science, natively and in the browser: every layer's gradient against finite differences, and attacks that end at
+//! the same picture on every platform.
+
+use epsilon_lab::attack::{self, Item, Method, Record, Task};
+use epsilon_lab::experiment::AttackSettings;
+use epsilon_lab::nn::{Architecture, Classifier, Executor, Layer, Shape, Weights, weights::needed};
+use epsilon_lab::random::{Random, Stream};
+use epsilon_lab::threat::Norm;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+/// Checks the input gradient of a network, entry by entry, against central differences: direction and scale. Weights
+/// are multiples of 2⁻³, pictures of 2⁻⁶ and steps 2⁻⁸, so that nothing is rounded; entries whose slopes ahead and behind
+/// disagree lie at a kink and are left out.
+fn check(channels: usize, layers: Vec<Layer>) {
+    let architecture = Architecture { input: Shape { channels, height: 8, width: 8 }, layers };
+    let mut random = Random::new(2, Stream::Weights, 0);
+    let mut eighths = |length: usize| (0..length).map(|_| (random.below(9) as f32 - 4.0) / 8.0).collect::<Vec<_>>();
+    let mut weights = Weights::default();
+    for (name, shape) in needed(&architecture).unwrap() {
+        let data = eighths(shape.iter().product());
+        weights.insert(&name, shape, data).unwrap();
+    }
+    let mut network = Executor::new(&architecture, &weights).unwrap();
+    let (image, direction) = (eighths(architecture.input.len()), eighths(network.classes()));
+    // Off the multiples of 1/8, where ties and zeros are.
+    let image: Vec<f32> = image.iter().enumerate().map(|(i, x)| x + (i % 7) as f32 / 64.0).collect();
+    let (mut logits, mut gradient) = (vec![0.0; direction.len()], vec![0.0; image.len()]);
+    network.input_gradient(&image, &mut logits, &mut |_, c| c.copy_from_slice(&direction), &mut gradient);
+    let (mut checked, mut moving) = (0, 0);
+    for at in 0..image.len() {
+        let mut objective = |h: f32| {
+            let mut moved = image.clone();
+            moved[at] += h;
+            network.logits(&moved, &mut logits);
+            logits.iter().zip(&direction).map(|(z, d)| (z * d) as f64).sum::<f64>()
+        };
+        let h = 1.0 / 256.0;
+        let (here, ahead, behind) = (objective(0.0), objective(h), objective(-h));
+        if ahead - here == here - behind {
+            let slope = (ahead - behind) / (2.0 * h as f64);
+            checked += 1;
+            moving += (slope != 0.0) as usize;
+            assert!((slope - gradient[at] as f64).abs() < 1e-6 * (1.0 + slope.abs()), "{slope} {}", gradient[at]);
+        }
+    }
+    assert!(checked * 10 >= image.len() * 7 && moving * 8 >= image.len(), "{checked} checked, {moving} not zero");
+}
+
+fn conv(out: usize, kernel: usize, stride: usize, padding: usize) -> Layer {
+    Layer::Conv2d { name: format!("conv{out}"), out, kernel, stride, padding }
+}
+
+fn linear(out: usize) -> Layer {
+    Layer::Linear { name: format!("linear{out}"), out }
+}
+
+#[test]
+fn the_gradient_of_convolutions_is_that_of_finite_differences() {
+    check(1, vec![conv(5, 3, 1, 1)]);
+    check(3, vec![conv(9, 3, 2, 1)]);
+    check(2, vec![conv(17, 4, 1, 0)]);
+    check(20, vec![conv(3, 3, 1, 1)]);
+}
+
+#[test]
+fn the_gradient_of_convolution_relu_and_pooling_is_that_of_finite_differences() {
+    let pool = |size| Layer::MaxPool2d { size };
+    check(1, vec![conv(16, 3, 1, 1), Layer::Relu, pool(2)]);
+    check(3, vec![conv(4, 3, 1, 1), pool(3)]);
+    check(20, vec![conv(10, 3, 1, 1), pool(2), Layer::Relu]);
+    check(2, vec![conv(8, 3, 1, 1), Layer::Relu]);
+}
+
+#[test]
+fn the_gradient_of_layers_that_stand_alone_is_that_of_finite_differences() {
+    check(3, vec![Layer::Relu]);
+    check(3, vec![Layer::MaxPool2d { size: 2 }]);
+}
+
+#[test]
+fn the_gradient_of_linear_layers_is_that_of_finite_differences() {
+    check(1, vec![Layer::Flatten, linear(10)]);
+    check(3, vec![Layer::Flatten, linear(40), Layer::Relu, linear(10)]);
+    let pool = Layer::MaxPool2d { size: 2 };
+    check(2, vec![conv(8, 3, 1, 1), Layer::Relu, pool, Layer::Flatten, linear(21), Layer::Relu, linear(3)]);
+}
+
+/// FNV-1a over the bits of all results of an attack on eight pictures.
+fn fingerprint(method: Method, norm: Norm, epsilon: f32) -> u32 {
+    let weights = Weights::read(include_bytes!("reference/std.safetensors")).unwrap();
+    let mut network = Executor::new(&Architecture::small_cnn(), &weights).unwrap();
+    let mut random = Random::new(11, Stream::Order, 0);
+    let images: Vec<f32> = (0..8 * 784).map(|_| random.uniform()).collect();
+    let settings =
+        AttackSettings { method, steps: 5, random_start: method == Method::Pgd, restarts: 2, ..Default::default() };
+    let items = (0..8).map(|i| Item { id: i, label: i as u8, target: (i % 2 == 1).then_some(0), epsilon }).collect();
+    let outcomes = attack::run(&mut network, Task { images, items, norm, settings, seed: 4 }, Record::Trace);
+    let numbers = outcomes.iter().flat_map(|o| o.adversarial.iter().chain(&o.logits).chain(&o.adversarial_logits));
+    numbers.fold(0x811c_9dc5, |hash: u32, n| (hash ^ n.to_bits()).wrapping_mul(0x0100_0193))
+}
+
+#[test]
+fn attacks_end_at_the_same_picture_to_the_bit_on_every_platform() {
+    let fingerprints: Vec<u32> = Method::ALL
+        .into_iter()
+        .flat_map(|method| [(Norm::Linf, 0.1), (Norm::L2, 1.5), (Norm::L1, 10.0)].map(|(n, e)| (method, n, e)))
+        .map(|(method, norm, epsilon)| fingerprint(method, norm, epsilon))
+        .collect();
+    assert_eq!(
+        fingerprints,
+        [0xdf83_2840, 0xeb79_2217, 0xc929_7b36, 0x5cdd_9003, 0x8bef_8756, 0xf75d_f0bd,],
+        "{fingerprints:#x?}"
+    );
+}
