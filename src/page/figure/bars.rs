@@ -36,8 +36,16 @@ struct Shown {
 struct Row {
     row: HtmlElement,
     bars: [HtmlElement; 2],
-    numbers: [HtmlElement; 2],
+    numbers: [Number; 2],
     mark: HtmlElement,
+}
+
+/// A number in the table and what it says now, so that the page is touched only where something changes.
+struct Number {
+    cell: HtmlElement,
+    text: web_sys::Node,
+    shown: String,
+    leads: bool,
 }
 
 /// Class probabilities before and after the attack, K classes, as a table with bars in it.
@@ -72,7 +80,7 @@ pub fn ClassBars(
     let sentinel = NodeRef::<Canvas>::new();
     let stage = {
         let (shown, rows) = (shown.clone(), rows.clone());
-        Stage::new(sentinel, move |_, _| update(&rows.borrow(), &shown.borrow()))
+        Stage::writing(sentinel, move || update(&mut rows.borrow_mut(), &shown.borrow()))
     };
     let known = Memo::new(move |_| classes.get());
     Effect::new({
@@ -152,37 +160,48 @@ fn build(body: &HtmlElement, classes: Classes) -> Vec<Row> {
             Some(bar)
         };
         let bars = [bar("before")?, bar("after")?];
-        let numbers = [add(&row, "td", "figure-value")?, add(&row, "td", "figure-value")?];
+        let number = || -> Option<Number> {
+            let cell = add(&row, "td", "figure-value")?;
+            cell.set_text_content(Some("–"));
+            Some(Number { text: cell.first_child()?, cell, shown: String::new(), leads: false })
+        };
+        let numbers = [number()?, number()?];
         Some(Row { row, bars, numbers, mark })
     };
     classes.iter().enumerate().filter_map(row).collect()
 }
 
-fn update(rows: &[Row], shown: &Shown) {
+fn update(rows: &mut [Row], shown: &Shown) {
     let series = [&shown.before, &shown.after];
     let leading = series.map(|values| values.as_deref().and_then(leading));
-    for (class, row) in rows.iter().enumerate() {
+    for (class, row) in rows.iter_mut().enumerate() {
         for (i, values) in series.iter().enumerate() {
             let value = values.as_ref().and_then(|values| values.get(class)).copied();
             let length = value.filter(|value| value.is_finite()).unwrap_or(0.0).clamp(0.0, 1.0);
             let _ = row.bars[i].style().set_property("transform", &format!("scaleX({length:.4})"));
-            set_text(&row.numbers[i], &value.map(format::percent).unwrap_or_default());
-            let weight = if leading[i] == Some(class) { "figure-value leading" } else { "figure-value" };
-            if row.numbers[i].class_name() != weight {
-                row.numbers[i].set_class_name(weight);
+            let number = &mut row.numbers[i];
+            let text = value.map_or("–".into(), format::percent);
+            if number.shown != text {
+                number.text.set_node_value(Some(&text));
+                number.shown = text;
+            }
+            let leads = leading[i] == Some(class);
+            if number.leads != leads {
+                number.cell.set_class_name(if leads { "figure-value leading" } else { "figure-value" });
+                number.leads = leads;
             }
         }
         let is = |class_of: Option<u8>| class_of.map(usize::from) == Some(class);
-        set_text(&row.mark, mark(is(shown.truth), is(shown.target)));
-        let kind = if is(shown.truth) {
-            "truth"
-        } else if is(shown.target) {
-            "target"
-        } else {
-            ""
-        };
-        if row.row.class_name() != kind {
-            row.row.set_class_name(kind);
+        let mark = mark(is(shown.truth), is(shown.target));
+        if row.mark.text_content().as_deref() != Some(mark) {
+            row.mark.set_text_content(Some(mark));
+            row.row.set_class_name(if is(shown.truth) {
+                "truth"
+            } else if is(shown.target) {
+                "target"
+            } else {
+                ""
+            });
         }
     }
 }
@@ -193,13 +212,6 @@ fn mark(truth: bool, target: bool) -> &'static str {
         (true, false) => "true",
         (false, true) => "target",
         (false, false) => "",
-    }
-}
-
-/// Writes a text only if it is another one: the page need not be laid out again for nothing.
-fn set_text(element: &HtmlElement, text: &str) {
-    if element.text_content().as_deref() != Some(text) {
-        element.set_text_content(Some(text));
     }
 }
 

@@ -163,7 +163,7 @@ fn markers(context: &CanvasRenderingContext2d, theme: &Theme, data: &CurveDrawin
         let x = mapping.across(f64::from(smallest));
         chart::vertical(context, field, x, theme.danger, theme.stroke(1.5), &[5.0, 4.0]);
         context.set_fill_style_str(&theme.danger.css());
-        inside(context, &format!("fooled from ε = {}", format::epsilon(smallest)), x, 0.0);
+        inside(context, &format!("succeeds from ε = {}", format::epsilon(smallest)), x, 0.0);
     }
     let x = mapping.across(f64::from(data.epsilon));
     chart::vertical(context, field, x, theme.accent, theme.stroke(2.0), &[]);

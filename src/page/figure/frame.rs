@@ -30,7 +30,7 @@ pub fn frame(frame: Frame, body: AnyView) -> AnyView {
     view! {
         <figure class=format!("figure {class}")>
             <div class="figure-body">{body}</div>
-            <figcaption>
+            <figcaption class="figcaption-row">
                 <span class="figure-caption">{caption}</span>
                 {menu(caption, name, png, csv)}
             </figcaption>
@@ -80,7 +80,9 @@ fn menu(
     view! {
         <details class="figure-menu" on:keydown=escape>
             <summary title="Download" aria-label=move || format!("Download: {}", caption.get())>
-                <span aria-hidden="true">"⤓"</span>
+                <svg viewBox="0 0 16 16" width="1em" height="1em" aria-hidden="true">
+                    <path d="M8 2v8M4.5 7 8 10.5 11.5 7M2.5 13.5h11" fill="none" stroke="currentColor" stroke-width="1.6" />
+                </svg>
             </summary>
             <div class="figure-menu-items">
                 <button type="button" on:click=save_png>"Picture (PNG)"</button>

@@ -22,6 +22,7 @@ mod theme;
 mod trace;
 
 pub use bars::{ClassBars, Classes, Probabilities, leading};
+pub use chart::Mapping;
 pub use curve::{CurveChart, CurveDrawing, draw_curve};
 pub use norms::NormTable;
 pub use picture::{Picture, Pixels, SignedPicture, draw_grey, draw_signed, greatest};

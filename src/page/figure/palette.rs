@@ -122,9 +122,9 @@ impl Rgb {
     }
 }
 
-/// The two ends of the diverging scale, equally dark. White lies at zero in every theme.
-const NEGATIVE: Rgb = hex(0x0b4f9e);
-const POSITIVE: Rgb = hex(0xa63a00);
+/// The two ends of the diverging scale, equally dark and equally colourful in OKLab. White lies at zero in every theme.
+const NEGATIVE: Rgb = hex(0x005bb3);
+const POSITIVE: Rgb = hex(0xa23102);
 const STEPS: usize = 128;
 
 /// The colour of a signed value, −1 to 1: blue, white at zero, orange-red.

@@ -163,9 +163,12 @@ fn picture(
     let signed = limit.is_some();
     let for_png = shown.clone();
     let class = match (signed, class) {
-        (_, "large") => "picture large",
-        (_, "small") => "picture small",
-        _ => "picture",
+        (false, "large") => "picture large",
+        (false, "small") => "picture small",
+        (false, _) => "picture",
+        (true, "large") => "picture signed large",
+        (true, "small") => "picture signed small",
+        (true, _) => "picture signed",
     };
     frame(
         Frame {

@@ -54,13 +54,8 @@ impl PlaneDrawing {
     }
 
     /// The class at a point of the plane, if the point lies on the drawn part.
-    fn class_at(&self, (a, b): (f64, f64)) -> Option<usize> {
-        let [a0, a1, b0, b1] = self.part.extent.map(f64::from);
-        let cells = (self.side() - 1) as f64;
-        let (column, row) = ((a - a0) / (a1 - a0) * cells, (b1 - b) / (b1 - b0) * cells);
-        let inside = |value: f64| value >= -0.5 && value <= cells + 0.5;
-        let index = row.round().clamp(0.0, cells) as usize * self.side() + column.round().clamp(0.0, cells) as usize;
-        (inside(column) && inside(row)).then(|| self.part.classes.get(index).map(|class| usize::from(*class)))?
+    fn class_at(&self, point: (f64, f64)) -> Option<usize> {
+        class_at(&self.part, point)
     }
 
     fn class_name(&self, class: usize) -> &'static str {
@@ -106,7 +101,7 @@ impl PlaneDrawing {
     fn csv(&self) -> String {
         let n = self.side();
         let [a0, a1, b0, b1] = self.part.extent;
-        let at = |from: f32, to: f32, i: usize| from + (to - from) * i as f32 / (n - 1) as f32;
+        let at = |from: f32, to: f32, i: usize| from + (to - from) * (i as f32 + 0.5) / n as f32;
         let mut text = String::from("what,a,b,class,probability,distance from plane\n");
         for (i, (class, confidence)) in self.part.classes.iter().zip(&self.part.confidence).enumerate() {
             let name = download::field(self.class_name(usize::from(*class)));
@@ -124,14 +119,26 @@ impl PlaneDrawing {
     }
 }
 
+/// The class at a point of the plane. Samples are the centres of equal cells.
+fn class_at(part: &PlanePart, (a, b): (f64, f64)) -> Option<usize> {
+    let [a0, a1, b0, b1] = part.extent.map(f64::from);
+    let n = f64::from(part.side);
+    let (column, row) = ((a - a0) / (a1 - a0) * n, (b1 - b) / (b1 - b0) * n);
+    let inside = |value: f64| value >= 0.0 && value < n;
+    let index = (inside(column) && inside(row)).then(|| row as usize * usize::from(part.side) + column as usize)?;
+    part.classes.get(index).map(|class| usize::from(*class))
+}
+
 /// Draws planes and keeps what the next drawing can use again.
 #[derive(Default)]
 pub struct PlanePainter {
     /// The colours of one theme.
     regions: Option<(Rgb, bool, Regions)>,
     rgba: Vec<u8>,
-    /// Distance of each sample from the edge of its region, in samples.
+    /// Distance of each sample from the edge of its region.
     depth: Vec<u16>,
+    /// Samples that names keep away from.
+    taken: Vec<bool>,
     source: Option<HtmlCanvasElement>,
     /// Where each class's name stood, as shares of the field: it stays there as long as there is room.
     names: [Option<(f64, f64)>; CLASSES],
@@ -192,8 +199,8 @@ impl PlanePainter {
         context.clip();
         self.regions(&context, theme, data, &mapping);
         boundaries(&context, theme, data, &mapping);
-        self.names(&context, theme, data, &mapping);
         outline(&context, theme, data, &mapping);
+        self.names(&context, theme, data, &mapping);
         path(&context, theme, data, &mapping);
         landmarks(&context, theme, data, &mapping);
         context.restore();
@@ -216,51 +223,111 @@ impl PlanePainter {
         }
         let Some(source) = &self.source else { return };
         put_pixels(source, &self.rgba, n as u32, n as u32);
-        // A sample stands for the point in the middle of its canvas pixel; the outermost ones lie on the field's edge.
+        // A sample is the middle of its cell, as it is the middle of its canvas pixel.
         let [left, top, right, bottom] = mapping.field;
-        let (width, height) = (right - left, bottom - top);
-        let (cell_width, cell_height) = (width / (n - 1) as f64, height / (n - 1) as f64);
-        let size = Size { width: width + cell_width, height: height + cell_height, ratio: 1.0 };
         context.set_image_smoothing_enabled(true);
-        super::picture::place(context, source, (left - cell_width / 2.0, top - cell_height / 2.0), size);
+        super::picture::place(
+            context,
+            source,
+            (left, top),
+            Size { width: right - left, height: bottom - top, ratio: 1.0 },
+        );
     }
 
-    /// Writes the names of classes into their regions, each where its region is widest.
+    /// Writes the names of classes into their regions, each where there is most room for it.
     fn names(&mut self, context: &CanvasRenderingContext2d, theme: &Theme, data: &PlaneDrawing, mapping: &Mapping) {
         let n = data.side();
-        depths(&data.part.classes, n, &mut self.depth);
-        let [left, top, right, bottom] = mapping.field;
-        let cell = (right - left) / (n - 1) as f64;
-        let mut deepest = [(0_u16, 0_usize); CLASSES];
-        for (i, (class, depth)) in data.part.classes.iter().zip(&self.depth).enumerate() {
-            let best = &mut deepest[usize::from(*class) % CLASSES];
-            if *depth > best.0 {
-                *best = (*depth, i);
-            }
-        }
         let text = theme.text();
+        let [left, top, right, bottom] = mapping.field;
+        let cell = (right - left) / n as f64;
         context.set_font(&format!("600 {text}px {FONT}"));
         context.set_line_join("round");
-        for (class, (depth, index)) in deepest.into_iter().enumerate() {
-            let name = data.class_name(class);
-            // Half a line must fit above and below.
-            if f64::from(depth) * cell < 0.75 * text {
+        let mut room = [0.0; CLASSES];
+        for (class, room) in room.iter_mut().enumerate() {
+            // A name is as long as it is; half of it must fit to either side of its middle.
+            *room = 0.55 * download::text_width(context, data.class_name(class)) / cell;
+        }
+        self.take_room(context, data, mapping, text);
+        depths(&data.part.classes, &self.taken, n, &mut self.depth);
+        let mut place = deepest(&data.part.classes, &self.depth);
+        if (0..CLASSES).any(|class| place[class].0 > 0 && f64::from(place[class].0) < room[class]) {
+            // Where outlines leave no room, names stand across them.
+            self.taken.fill(false);
+            let mut depth = Vec::new();
+            depths(&data.part.classes, &self.taken, n, &mut depth);
+            for (class, crossing) in deepest(&data.part.classes, &depth).into_iter().enumerate() {
+                if f64::from(place[class].0) < room[class] {
+                    place[class] = crossing;
+                }
+            }
+        }
+        for (class, (depth, index)) in place.into_iter().enumerate() {
+            if f64::from(depth) < 0.8 * room[class] || depth == 0 {
                 self.names[class] = None;
                 continue;
             }
-            let share = |index: usize| ((index % n) as f64 / (n - 1) as f64, (index / n) as f64 / (n - 1) as f64);
+            let centre = |i: usize| (i as f64 + 0.5) / n as f64;
             let still_good = |&(x, y): &(f64, f64)| {
-                let at = (y * (n - 1) as f64).round() as usize * n + (x * (n - 1) as f64).round() as usize;
-                usize::from(data.part.classes[at]) == class && f64::from(self.depth[at]) > 0.7 * f64::from(depth)
+                let at = |share: f64| ((share * n as f64) as usize).min(n - 1);
+                let i = at(y) * n + at(x);
+                usize::from(data.part.classes[i]) == class && f64::from(self.depth[i]) > 0.75 * f64::from(depth)
             };
-            let (x, y) = self.names[class].filter(still_good).unwrap_or_else(|| share(index));
+            let (x, y) = self.names[class].filter(still_good).unwrap_or((centre(index % n), centre(index / n)));
             self.names[class] = Some((x, y));
-            let half = download::text_width(context, name) / 2.0 + 0.3 * text;
+            let half = download::text_width(context, data.class_name(class)) / 2.0 + 0.3 * text;
             let x = (left + x * (right - left)).clamp(left + half, (right - half).max(left + half));
             let y = (top + y * (bottom - top)).clamp(top + 0.8 * text, bottom - 0.8 * text);
-            haloed(context, theme, name, (x, y), "center", "middle");
+            haloed(context, theme, data.class_name(class), (x, y), "center", "middle");
         }
     }
+
+    /// Marks the samples under the ball's outline, the path, x and the landmarks.
+    fn take_room(&mut self, context: &CanvasRenderingContext2d, data: &PlaneDrawing, mapping: &Mapping, text: f64) {
+        let n = data.side();
+        self.taken.clear();
+        self.taken.resize(n * n, false);
+        let [left, top, right, bottom] = mapping.field;
+        let (dx, dy) = (n as f64 / (right - left), n as f64 / (bottom - top));
+        let mut take = |x: f64, y: f64| {
+            let (column, row) = (((x - left) * dx).floor(), ((y - top) * dy).floor());
+            if column >= 0.0 && row >= 0.0 && column < n as f64 && row < n as f64 {
+                self.taken[row as usize * n + column as usize] = true;
+            }
+        };
+        let on_canvas = |(a, b): (f64, f64)| (mapping.across(a), mapping.down(b));
+        let mut line = |points: &[(f64, f64)], closed: bool| {
+            let ends = points.iter().skip(1).chain(points.first().filter(|_| closed));
+            for (&(x0, y0), &(x1, y1)) in points.iter().zip(ends) {
+                let steps = ((x1 - x0).abs() * dx).max((y1 - y0).abs() * dy).ceil().clamp(1.0, 4.0 * n as f64);
+                for step in 0..=steps as usize {
+                    let share = step as f64 / steps;
+                    take(x0 + share * (x1 - x0), y0 + share * (y1 - y0));
+                }
+            }
+        };
+        line(&PlaneDrawing::points(&data.part.ball).map(on_canvas).collect::<Vec<_>>(), true);
+        line(&PlaneDrawing::points(&data.part.path).map(on_canvas).collect::<Vec<_>>(), false);
+        let (x, y) = on_canvas((0.0, 0.0));
+        line(&[(x - 1.2 * text, y), (x + 0.6 * text, y)], false);
+        for (name, point) in data.landmarks.iter().zip(PlaneDrawing::points(&data.part.landmarks)) {
+            let (x, y) = on_canvas(point);
+            let width = download::text_width(context, name) + text;
+            let (from, to) = if x + width > right { (x - width, x) } else { (x, x + width) };
+            line(&[(from, y), (to, y)], false);
+        }
+    }
+}
+
+/// For each class its sample with the greatest depth, and that depth.
+fn deepest(classes: &[u8], depth: &[u16]) -> [(u16, usize); CLASSES] {
+    let mut deepest = [(0_u16, 0_usize); CLASSES];
+    for (i, (class, depth)) in classes.iter().zip(depth).enumerate() {
+        let best = &mut deepest[usize::from(*class) % CLASSES];
+        if *depth > best.0 {
+            *best = (*depth, i);
+        }
+    }
+    deepest
 }
 
 /// Text that can be read on any region.
@@ -274,86 +341,90 @@ fn haloed(context: &CanvasRenderingContext2d, theme: &Theme, text: &str, at: (f6
     let _ = context.fill_text(text, at.0, at.1);
 }
 
-/// For each sample how far it is from the nearest one of another class, or from the edge, in samples (city-block
-/// distance, two passes).
-fn depths(classes: &[u8], n: usize, depth: &mut Vec<u16>) {
+/// For each sample how far it is from one of another class, from a taken one or from the edge (two passes). A step
+/// down counts as three across: names are longer than they are high.
+fn depths(classes: &[u8], taken: &[bool], n: usize, depth: &mut Vec<u16>) {
+    const DOWN: u16 = 3;
     depth.clear();
     depth.resize(n * n, 0);
     for row in 0..n {
         for column in 0..n {
             let i = row * n + column;
-            let from = |j: usize| if classes[j] == classes[i] { depth[j] + 1 } else { 1 };
-            let above = if row > 0 { from(i - n) } else { 1 };
-            let before = if column > 0 { from(i - 1) } else { 1 };
+            if taken[i] {
+                continue;
+            }
+            let from = |j: usize, step: u16| if classes[j] == classes[i] { depth[j] + step } else { step };
+            let above = if row > 0 { from(i - n, DOWN) } else { DOWN };
+            let before = if column > 0 { from(i - 1, 1) } else { 1 };
             depth[i] = above.min(before);
         }
     }
     for row in (0..n).rev() {
         for column in (0..n).rev() {
             let i = row * n + column;
-            let from = |j: usize| if classes[j] == classes[i] { depth[j] + 1 } else { 1 };
-            let below = if row + 1 < n { from(i + n) } else { 1 };
-            let after = if column + 1 < n { from(i + 1) } else { 1 };
+            let from = |j: usize, step: u16| if classes[j] == classes[i] { depth[j] + step } else { step };
+            let below = if row + 1 < n { from(i + n, DOWN) } else { DOWN };
+            let after = if column + 1 < n { from(i + 1, 1) } else { 1 };
             depth[i] = depth[i].min(below).min(after);
         }
     }
 }
 
-/// Draws the lines between regions.
-///
-/// Between two neighbouring samples of different classes the line passes where the two probabilities would be equal
-/// if their log-odds changed evenly, so it is smoother than the samples.
+/// Draws the lines between regions, smooth within a cell: between two neighbours of different classes a line passes
+/// where the two classes, counted over the samples around, are equally many.
 fn boundaries(context: &CanvasRenderingContext2d, theme: &Theme, data: &PlaneDrawing, mapping: &Mapping) {
-    let n = data.side();
-    let (classes, confidence) = (&data.part.classes, &data.part.confidence);
+    let n = data.side() as i32;
+    let classes = &data.part.classes;
+    // Beyond the edge the outermost samples go on.
+    let class = |row: i32, column: i32| classes[(row.clamp(0, n - 1) * n + column.clamp(0, n - 1)) as usize];
     let [left, top, right, bottom] = mapping.field;
-    let (dx, dy) = ((right - left) / (n - 1) as f64, (bottom - top) / (n - 1) as f64);
-    let odds = |i: usize| {
-        let p = (f64::from(confidence[i]) / 255.0).clamp(0.51, 0.995);
-        libm::log(p / (1.0 - p))
+    let (dx, dy) = ((right - left) / f64::from(n), (bottom - top) / f64::from(n));
+    let at = |(column, row): (f64, f64)| (left + (column + 0.5) * dx, top + (row + 0.5) * dy);
+    // By how much `first` outweighs `second` around a sample.
+    let lean = |(row, column): (i32, i32), first: u8, second: u8| {
+        const WEIGHTS: [i32; 5] = [1, 2, 3, 2, 1];
+        let mut sum = 0;
+        for (i, down) in WEIGHTS.iter().enumerate() {
+            for (j, across) in WEIGHTS.iter().enumerate() {
+                let found = class(row + i as i32 - 2, column + j as i32 - 2);
+                sum += down * across * (i32::from(found == first) - i32::from(found == second));
+            }
+        }
+        f64::from(sum)
     };
-    let crossing = |from: usize, to: usize| {
-        let (a, b) = (odds(from), odds(to));
-        a / (a + b)
+    let crossing = |from: (i32, i32), to: (i32, i32)| {
+        let (first, second) = (class(from.0, from.1), class(to.0, to.1));
+        let (here, there) = (lean(from, first, second), lean(to, first, second));
+        if here > 0.0 && there < 0.0 { here / (here - there) } else { 0.5 }
     };
     context.begin_path();
-    for row in 0..n - 1 {
-        for column in 0..n - 1 {
-            let i = row * n + column;
-            let corners = [i, i + 1, i + n + 1, i + n];
-            let first = classes[i];
-            if corners[1..].iter().all(|corner| classes[*corner] == first) {
+    for row in -1..n {
+        for column in -1..n {
+            let corners = [(row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column)];
+            let first = class(row, column);
+            if corners[1..].iter().all(|(row, column)| class(*row, *column) == first) {
                 continue;
             }
-            let (x, y) = (column as f64, row as f64);
             let mut points = [(0.0, 0.0); 4];
             let mut count = 0;
             for (side, &from) in corners.iter().enumerate() {
                 let to = corners[(side + 1) % 4];
-                if classes[from] != classes[to] {
-                    let t = crossing(from, to);
-                    points[count] = match side {
-                        0 => (x + t, y),
-                        1 => (x + 1.0, y + t),
-                        2 => (x + 1.0 - t, y + 1.0),
-                        _ => (x, y + 1.0 - t),
-                    };
+                if class(from.0, from.1) != class(to.0, to.1) {
+                    let share = crossing(from, to);
+                    let between = |from: i32, to: i32| f64::from(from) + share * f64::from(to - from);
+                    points[count] = at((between(from.1, to.1), between(from.0, to.0)));
                     count += 1;
                 }
             }
-            let at = |(x, y): (f64, f64)| (left + x * dx, top + y * dy);
             if count == 2 {
-                let (from, to) = (at(points[0]), at(points[1]));
-                context.move_to(from.0, from.1);
-                context.line_to(to.0, to.1);
+                context.move_to(points[0].0, points[0].1);
+                context.line_to(points[1].0, points[1].1);
             } else {
                 // Three or four regions meet: their lines meet in the middle of the crossings.
                 let sum = points[..count].iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-                let middle = at((sum.0 / count as f64, sum.1 / count as f64));
-                for &point in &points[..count] {
-                    let from = at(point);
-                    context.move_to(from.0, from.1);
-                    context.line_to(middle.0, middle.1);
+                for point in &points[..count] {
+                    context.move_to(point.0, point.1);
+                    context.line_to(sum.0 / count as f64, sum.1 / count as f64);
                 }
             }
         }
@@ -542,14 +613,13 @@ const KEY: &str = "○ x, ● iterates projected onto the plane, ◎ the one on 
 
 fn legend(part: Signal<Option<Arc<PlanePart>>>, theme: Signal<Arc<Theme>>) -> AnyView {
     let node = NodeRef::<Canvas>::new();
-    // The class at the middle of the plane lends its colour to the bar of confidence.
-    let class = Memo::new(move |_| {
-        part.with(|part| part.as_ref().and_then(|part| part.classes.get(part.classes.len() / 2).copied())).unwrap_or(0)
-    });
+    // The class at x lends its colour to the bar of confidence.
+    let class =
+        Memo::new(move |_| part.with(|part| part.as_ref().and_then(|part| class_at(part, (0.0, 0.0)))).unwrap_or(0));
     Effect::new(move || {
         let (theme, class) = (theme.get(), class.get());
         if let Some(canvas) = node.get() {
-            let shade = |share: f32| super::palette::region(theme.paper, theme.class(usize::from(class)), share);
+            let shade = |share: f32| super::palette::region(theme.paper, theme.class(class), share);
             let rgba: Vec<u8> = (0..256)
                 .flat_map(|i| {
                     let Rgb(r, g, b) = shade(0.1 + 0.9 * i as f32 / 255.0);

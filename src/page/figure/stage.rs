@@ -26,6 +26,8 @@ type Paint = Box<dyn Fn(&HtmlCanvasElement, Size)>;
 
 struct Inner {
     paint: Paint,
+    /// Whether painting changes the page instead of drawing on the canvas.
+    writes: bool,
     canvas: RefCell<Option<HtmlCanvasElement>>,
     size: Cell<Size>,
     on_screen: Cell<bool>,
@@ -43,8 +45,19 @@ pub struct Stage(StoredValue<Rc<Inner>, LocalStorage>);
 impl Stage {
     /// A stage for the canvas at `node`, painted when it appears, when its size changes, and on [`Stage::request`].
     pub fn new(node: NodeRef<Canvas>, paint: impl Fn(&HtmlCanvasElement, Size) + 'static) -> Self {
+        Self::start(node, Box::new(paint), false)
+    }
+
+    /// A stage whose `write` changes elements of the page around the canvas. It comes after all drawings of a frame:
+    /// text on a canvas needs the page's styles, and they need not be computed twice.
+    pub fn writing(node: NodeRef<Canvas>, write: impl Fn() + 'static) -> Self {
+        Self::start(node, Box::new(move |_, _| write()), true)
+    }
+
+    fn start(node: NodeRef<Canvas>, paint: Paint, writes: bool) -> Self {
         let inner = Rc::new(Inner {
-            paint: Box::new(paint),
+            paint,
+            writes,
             canvas: RefCell::new(None),
             size: Cell::new(Size::default()),
             on_screen: Cell::new(true),
@@ -147,8 +160,9 @@ fn request(inner: &Rc<Inner>) {
 }
 
 fn paint_all() {
-    for inner in QUEUE.take() {
-        let Some(inner) = inner.upgrade() else { continue };
+    let (writing, drawing): (Vec<_>, Vec<_>) =
+        QUEUE.take().into_iter().filter_map(|inner| inner.upgrade()).partition(|inner| inner.writes);
+    for inner in drawing.into_iter().chain(writing) {
         inner.queued.set(false);
         // A canvas whose size is not known yet is painted when its observer has told it.
         if inner.size.get().width > 0.0

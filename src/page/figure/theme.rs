@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement};
+use web_sys::{HtmlCanvasElement, HtmlElement};
 
 use super::palette::{self, Rgb};
 
@@ -83,43 +83,45 @@ impl Theme {
         let style = window.get_computed_style(&root).ok()??;
         let value = |name: &str| style.get_property_value(name).unwrap_or_default();
 
-        let canvas: HtmlCanvasElement = document.create_element("canvas").ok()?.dyn_into().ok()?;
-        canvas.set_width(1);
-        canvas.set_height(1);
-        let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.dyn_into().ok()?;
         // A custom property may hold any form of colour, `light-dark()` and `var()` among them: an element resolves
-        // them, and a canvas turns what comes out into numbers.
+        // them, and a canvas turns what comes out into numbers, all of them in one reading.
+        let usual = Self::default();
+        let mut theme = Self {
+            projector: root.get_attribute("data-theme").as_deref() == Some("projector"),
+            rem: value("font-size").trim_end_matches("px").parse().unwrap_or(usual.rem),
+            ..usual
+        };
+        let mut colours = [
+            ("--paper", &mut theme.paper),
+            ("--panel", &mut theme.panel),
+            ("--ink", &mut theme.ink),
+            ("--ink-soft", &mut theme.ink_soft),
+            ("--line", &mut theme.line),
+            ("--accent", &mut theme.accent),
+            ("--danger", &mut theme.danger),
+            ("--ok", &mut theme.ok),
+        ];
+        let canvas: HtmlCanvasElement = document.create_element("canvas").ok()?.dyn_into().ok()?;
+        canvas.set_width(colours.len() as u32);
+        canvas.set_height(1);
+        let context = super::stage::context(&canvas)?;
         let probe: HtmlElement = document.create_element("span").ok()?.dyn_into().ok()?;
         probe.set_hidden(true);
         document.body()?.append_child(&probe).ok()?;
         let probed = window.get_computed_style(&probe).ok()??;
-        let colour = |name: &str, fallback: Rgb| -> Rgb {
-            if value(name).trim().is_empty() {
-                return fallback;
+        for (i, (name, colour)) in colours.iter().enumerate() {
+            // What the canvas does not understand leaves the usual colour standing.
+            context.set_fill_style_str(&colour.css());
+            if !value(name).trim().is_empty() {
+                let _ = probe.style().set_property("color", &format!("var({name})"));
+                context.set_fill_style_str(&probed.get_property_value("color").unwrap_or_default());
             }
-            let _ = probe.style().set_property("color", &format!("var({name})"));
-            context.set_fill_style_str(&fallback.css());
-            context.set_fill_style_str(&probed.get_property_value("color").unwrap_or_default());
-            context.fill_rect(0.0, 0.0, 1.0, 1.0);
-            match context.get_image_data(0.0, 0.0, 1.0, 1.0) {
-                Ok(pixel) => Rgb(pixel.data()[0], pixel.data()[1], pixel.data()[2]),
-                Err(_) => fallback,
-            }
-        };
-        let usual = Self::default();
-        let mut theme = Self {
-            paper: colour("--paper", usual.paper),
-            panel: colour("--panel", usual.panel),
-            ink: colour("--ink", usual.ink),
-            ink_soft: colour("--ink-soft", usual.ink_soft),
-            line: colour("--line", usual.line),
-            accent: colour("--accent", usual.accent),
-            danger: colour("--danger", usual.danger),
-            ok: colour("--ok", usual.ok),
-            dark: false,
-            projector: root.get_attribute("data-theme").as_deref() == Some("projector"),
-            rem: value("font-size").trim_end_matches("px").parse().unwrap_or(usual.rem),
-        };
+            context.fill_rect(i as f64, 0.0, 1.0, 1.0);
+        }
+        let pixels = context.get_image_data(0.0, 0.0, colours.len() as f64, 1.0).ok()?.data();
+        for ((_, colour), pixel) in colours.iter_mut().zip(pixels.chunks_exact(4)) {
+            **colour = Rgb(pixel[0], pixel[1], pixel[2]);
+        }
         probe.remove();
         theme.dark = theme.paper.luminance() < 0.18;
         Some(theme)
