@@ -5,6 +5,8 @@
 //! cells pass a gradient on: at most one in `pool`² of the convolution's outputs, so the transposed convolution is a
 //! sparse scatter of kernels.
 
+use std::ops::Range;
+
 use super::plan::{INACTIVE, Step};
 use super::simd::{Kernel, Width, add_scaled, whole};
 use crate::nn::Shape;
@@ -166,7 +168,7 @@ impl Conv {
     }
 
     /// Calls with every row's place in the picture and in the padded picture.
-    fn rows(&self, mut each: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
+    fn rows(&self, mut each: impl FnMut(Range<usize>, Range<usize>)) {
         let Geometry { input, padding, .. } = self.geometry;
         let length = input.width * input.channels;
         for row in 0..input.height {
@@ -186,58 +188,74 @@ struct Forward<'a> {
 
 impl Kernel for Forward<'_> {
     #[inline(always)]
-    fn run<const P: usize>(self) {
-        let geometry = self.conv.geometry;
-        let Geometry { input, out, kernel, pool, relu, .. } = geometry;
+    fn run<const P: usize>(mut self) {
+        let Geometry { input, kernel, pool, .. } = self.conv.geometry;
         let taps = kernel * kernel * input.channels;
-        let shape = geometry.output();
-        let panels = self.conv.forward.as_chunks::<P>().0;
-        let biases = self.conv.bias.as_chunks::<P>().0;
-        for (panel, (weights, bias)) in panels.chunks_exact(taps).zip(biases).enumerate() {
-            let first = panel * P;
-            let lanes = P.min(out - first);
-            for row in 0..shape.height {
-                if pool == 1 {
-                    for column in (0..shape.width).step_by(CELLS) {
-                        // At the edge the last cell is computed again.
-                        let columns: [usize; CELLS] = std::array::from_fn(|i| (column + i).min(shape.width - 1));
-                        let cells = columns.map(|column| geometry.offset(row, column));
-                        let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
-                        for (&column, mut value) in columns.iter().zip(values) {
-                            let at = (row * shape.width + column) * out + first;
-                            if relu {
-                                switch_off(&mut value, &mut self.marks[at..at + lanes], &[0; P]);
-                            }
-                            self.output[at..at + lanes].copy_from_slice(&value[..lanes]);
-                        }
+        let panels = self.conv.forward.as_chunks::<P>().0.chunks_exact(taps).zip(self.conv.bias.as_chunks::<P>().0);
+        for (panel, (weights, bias)) in panels.enumerate() {
+            if pool == 1 {
+                self.plain(panel, weights, bias);
+            } else {
+                self.pooled(panel, weights, bias);
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// One panel of output channels without pooling: four neighbours of a row at once.
+    #[inline(always)]
+    fn plain<const P: usize>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
+        let geometry = self.conv.geometry;
+        let Shape { channels, height, width } = geometry.output();
+        let first = panel * P;
+        let lanes = P.min(channels - first);
+        for row in 0..height {
+            for column in (0..width).step_by(CELLS) {
+                // At the edge the last cell is computed again.
+                let columns: [usize; CELLS] = std::array::from_fn(|i| (column + i).min(width - 1));
+                let cells = columns.map(|column| geometry.offset(row, column));
+                let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                for (&column, mut value) in columns.iter().zip(values) {
+                    let at = (row * width + column) * channels + first;
+                    if geometry.relu {
+                        switch_off(&mut value, &mut self.marks[at..at + lanes], &[0; P]);
                     }
-                } else {
-                    for column in 0..shape.width {
-                        let at = (row * shape.width + column) * out + first;
-                        let marks = &mut self.marks[at..at + lanes];
-                        let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
-                        for group in (0..pool * pool).step_by(CELLS) {
-                            let window: [usize; CELLS] = std::array::from_fn(|i| (group + i).min(pool * pool - 1));
-                            let cells = window
-                                .map(|cell| geometry.offset(row * pool + cell / pool, column * pool + cell % pool));
-                            let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
-                            if group == 0 {
-                                best = values[0];
-                            }
-                            for i in 0..CELLS {
-                                keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
-                            }
-                        }
-                        if relu {
-                            switch_off(&mut best, marks, &which);
-                        } else {
-                            for (mark, which) in marks.iter_mut().zip(which) {
-                                *mark = which as u8;
-                            }
-                        }
-                        self.output[at..at + lanes].copy_from_slice(&best[..lanes]);
+                    self.output[at..at + lanes].copy_from_slice(&value[..lanes]);
+                }
+            }
+        }
+    }
+
+    /// One panel of output channels with pooling: four cells of a window at once.
+    #[inline(always)]
+    fn pooled<const P: usize>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
+        let geometry = self.conv.geometry;
+        let pool = geometry.pool;
+        let Shape { channels, height, width } = geometry.output();
+        let first = panel * P;
+        let lanes = P.min(channels - first);
+        for row in 0..height {
+            for column in 0..width {
+                let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
+                for group in (0..pool * pool).step_by(CELLS) {
+                    // A window that is no multiple of four ends with its last cell again.
+                    let window: [usize; CELLS] = std::array::from_fn(|i| (group + i).min(pool * pool - 1));
+                    let cells =
+                        window.map(|cell| geometry.offset(row * pool + cell / pool, column * pool + cell % pool));
+                    let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                    for i in 0..CELLS {
+                        keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
                     }
                 }
+                let at = (row * width + column) * channels + first;
+                let marks = &mut self.marks[at..at + lanes];
+                if geometry.relu {
+                    switch_off(&mut best, marks, &which);
+                } else {
+                    marks.copy_from_slice(&which.map(|which| which as u8)[..lanes]);
+                }
+                self.output[at..at + lanes].copy_from_slice(&best[..lanes]);
             }
         }
     }
@@ -299,66 +317,92 @@ struct Scatter<'a> {
     padded: &'a mut [f32],
 }
 
+/// Output channels that are looked through at once for those that pass a gradient on.
+const LIST: usize = 64;
+
+/// An output that passes a gradient on.
+#[derive(Clone, Copy, Default)]
+struct Active {
+    channel: u32,
+    /// The cell of the window that was greatest.
+    cell: u32,
+    cotangent: f32,
+}
+
 impl Kernel for Scatter<'_> {
     #[inline(always)]
-    fn run<const P: usize>(self) {
-        let geometry = self.conv.geometry;
-        let Geometry { input, out, kernel, pool, .. } = geometry;
-        let shape = geometry.output();
-        let stride = geometry.padded().width * input.channels;
-        let mut marks = self.marks.chunks_exact(out);
-        // The output channels that pass a gradient on, with their cells.
-        const LIST: usize = 64;
-        let mut list = [(0u32, 0u32, 0f32); LIST];
-        for row in 0..shape.height {
-            for column in 0..shape.width {
-                let marks = marks.next();
-                let cotangent = &self.cotangent[(row * shape.width + column) * out..][..out];
-                for first in (0..out).step_by(LIST) {
-                    let mut length = 0;
-                    for o in first..out.min(first + LIST) {
-                        let mark = marks.map_or(0, |marks| marks[o]);
-                        list[length % LIST] = (o as u32, mark as u32, cotangent[o]);
-                        // Without a branch: whether a channel is active cannot be predicted.
-                        length += ((mark != INACTIVE) & (cotangent[o] != 0.0)) as usize;
-                    }
-                    let active = &list[..length];
+    fn run<const P: usize>(mut self) {
+        let Shape { channels, height, width } = self.conv.geometry.output();
+        let mut list = [Active::default(); LIST];
+        for row in 0..height {
+            for column in 0..width {
+                let window = (row * width + column) * channels;
+                for first in (0..channels).step_by(LIST) {
+                    let length = self.active(window, first..channels.min(first + LIST), &mut list);
                     match &self.conv.backward {
-                        Backward::Kernels(kernels) => {
-                            let run = kernel * input.channels;
-                            for &(o, cell, cotangent) in active {
-                                let (o, cell) = (o as usize, cell as usize);
-                                let (cell_row, cell_column) =
-                                    if cell == 0 { (0, 0) } else { (cell / pool, cell % pool) };
-                                let from = geometry.offset(row * pool + cell_row, column * pool + cell_column);
-                                let weights = &kernels[o * kernel * run..][..kernel * run];
-                                for (kernel_row, weights) in weights.chunks_exact(run).enumerate() {
-                                    let target = &mut self.padded[from + kernel_row * stride..][..run];
-                                    add_scaled_row::<P>(target, cotangent, weights);
-                                }
-                            }
-                        }
+                        Backward::Kernels(kernels) => self.kernels::<P>(row, column, kernels, &list[..length]),
                         Backward::Patches { side, size, kernels } => {
-                            let from = geometry.offset(row * pool, column * pool);
-                            let mut patch = [0.0; LARGEST_PATCH];
-                            for (block, patch) in patch[..*size].as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
-                                for &(o, cell, cotangent) in active {
-                                    let at = (o as usize * pool * pool + cell as usize) * size + block * PATCH;
-                                    // The kernels are cut into whole blocks.
-                                    let Some(weights) = kernels[at..].first_chunk::<PATCH>() else { continue };
-                                    add_scaled(patch, cotangent, weights);
-                                }
-                            }
-                            let run = side * input.channels;
-                            for (patch_row, patch) in patch[..side * run].chunks_exact(run).enumerate() {
-                                let target = &mut self.padded[from + patch_row * stride..][..run];
-                                for (target, patch) in target.iter_mut().zip(patch) {
-                                    *target += patch;
-                                }
-                            }
+                            self.patch(row, column, (*side, *size, kernels), &list[..length]);
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Scatter<'_> {
+    /// Lists the active ones of a window's output channels. Without a branch: which they are cannot be predicted.
+    #[inline(always)]
+    fn active(&self, window: usize, channels: Range<usize>, list: &mut [Active; LIST]) -> usize {
+        let mut length = 0;
+        for channel in channels {
+            // Without ReLU and pooling there are no marks: everything is active.
+            let mark = self.marks.get(window + channel).copied().unwrap_or(0);
+            let cotangent = self.cotangent[window + channel];
+            list[length % LIST] = Active { channel: channel as u32, cell: mark as u32, cotangent };
+            length += ((mark != INACTIVE) & (cotangent != 0.0)) as usize;
+        }
+        length
+    }
+
+    /// Adds the kernel of every active output where it was applied.
+    #[inline(always)]
+    fn kernels<const P: usize>(&mut self, row: usize, column: usize, kernels: &[f32], active: &[Active]) {
+        let geometry = self.conv.geometry;
+        let pool = geometry.pool;
+        let run = geometry.kernel * geometry.input.channels;
+        let stride = geometry.padded().width * geometry.input.channels;
+        for &Active { channel, cell, cotangent } in active {
+            let (channel, cell) = (channel as usize, cell as usize);
+            let from = geometry.offset(row * pool + cell / pool, column * pool + cell % pool);
+            let weights = &kernels[channel * geometry.kernel * run..][..geometry.kernel * run];
+            for (kernel_row, weights) in weights.chunks_exact(run).enumerate() {
+                add_scaled_row::<P>(&mut self.padded[from + kernel_row * stride..][..run], cotangent, weights);
+            }
+        }
+    }
+
+    /// Sums the kernels of the active outputs in a patch, then adds the patch.
+    #[inline(always)]
+    fn patch(&mut self, row: usize, column: usize, (side, size, kernels): (usize, usize, &[f32]), active: &[Active]) {
+        let geometry = self.conv.geometry;
+        let pool = geometry.pool;
+        let mut patch = [0.0; LARGEST_PATCH];
+        for (block, patch) in patch[..size].as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
+            for &Active { channel, cell, cotangent } in active {
+                let at = (channel as usize * pool * pool + cell as usize) * size + block * PATCH;
+                // The kernels are whole blocks, so there always is one.
+                let Some(weights) = kernels[at..].first_chunk::<PATCH>() else { continue };
+                add_scaled(patch, cotangent, weights);
+            }
+        }
+        let from = geometry.offset(row * pool, column * pool);
+        let run = side * geometry.input.channels;
+        let stride = geometry.padded().width * geometry.input.channels;
+        for (patch_row, patch) in patch[..side * run].chunks_exact(run).enumerate() {
+            for (target, patch) in self.padded[from + patch_row * stride..][..run].iter_mut().zip(patch) {
+                *target += patch;
             }
         }
     }
