@@ -4,9 +4,10 @@ use leptos::prelude::*;
 
 use crate::attack::Method;
 use crate::data::Dataset;
-use crate::experiment::{AttackSettings, Experiment, MAX_RESTARTS, MAX_STEPS};
+use crate::experiment::{AttackSettings, Experiment, MAX_RESTARTS, MAX_STEPS, Scale};
 use crate::nn::zoo;
 use crate::page::control::{Choice, NumberControl, Pick, Toggle};
+use crate::page::lab::plane;
 use crate::page::notice::Notices;
 use crate::page::state::Lab;
 use crate::threat::{Norm, Threat};
@@ -33,6 +34,7 @@ pub fn Controls() -> impl IntoView {
             <div class="group">{subject(lab)}</div>
             <div class="group">{attack(lab)} {budget(lab)} {goal(lab)}</div>
             <div class="group">{iterations(lab)} {seed(lab)}</div>
+            <div class="group">{scale(lab)} {plane::axes(lab)}</div>
             <button type="button" class="quiet" on:click=reset>"Reset attack and view"</button>
         </section>
     }
@@ -210,6 +212,15 @@ fn iterations(lab: Lab) -> AnyView {
         </fieldset>
     }
     .into_any()
+}
+
+fn scale(lab: Lab) -> AnyView {
+    let options = vec![("own", "its own".to_string()), ("same", "the same".to_string())];
+    let value = lab.memo(|experiment| if experiment.view.scale == Scale::Same { "same" } else { "own" }.to_string());
+    let choose = choosing(lab, "scale", |experiment, key| {
+        experiment.view.scale = if key == "same" { Scale::Same } else { Scale::Own };
+    });
+    view! { <Choice name="scale" label="Colour scale of δ and gradients" options=options value=value.into() set=choose /> }.into_any()
 }
 
 fn seed(lab: Lab) -> AnyView {

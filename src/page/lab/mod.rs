@@ -10,6 +10,7 @@ mod own;
 mod picker;
 mod plane;
 mod robust;
+mod status;
 mod steps;
 mod subject;
 mod trace;
@@ -31,7 +32,10 @@ pub fn LabPage() -> impl IntoView {
             <picker::Picker />
             <controls::Controls />
             <div class="stage" class:compares=compares>
-                <steps::StepBar />
+                <div class="bar">
+                    <steps::StepBar />
+                    <status::StatusLine />
+                </div>
                 {column(lab, 0)}
                 <Show when=move || compares.get()>{column(lab, 1)}</Show>
             </div>

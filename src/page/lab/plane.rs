@@ -35,18 +35,17 @@ pub fn plane(subject: Subject) -> AnyView {
     });
     let caption = "Decisions of this network on a plane through x; the path is projected onto it, the outline is the ball’s section";
     view! {
-        <div class="plane-panel">
-            <PlaneFigure part=subject.slot.plane classes=classes step=step across=across upwards=upwards
-                landmarks=landmarks caption=subject.caption(caption) name=subject.file("plane") />
-            {(subject.index == 0).then(|| axes_controls(lab, axes))}
-        </div>
+        <PlaneFigure part=subject.slot.plane classes=classes step=step across=across upwards=upwards
+            landmarks=landmarks caption=subject.caption(caption) name=subject.file("plane") />
     }
     .into_any()
 }
 
-fn axes_controls(lab: Lab, axes: Memo<PlaneAxes>) -> AnyView {
+/// What spans the plane.
+pub fn axes(lab: Lab) -> AnyView {
+    let axes = lab.memo(|experiment| experiment.view.plane);
     let notices = Notices::get();
-    let options = vec![("attack", "attack & random".to_string()), ("pictures", "two other pictures".to_string())];
+    let options = vec![("attack", "attack, random".to_string()), ("pictures", "two pictures".to_string())];
     let value = Signal::derive(move || match axes.get() {
         PlaneAxes::AttackAndRandom => "attack".to_string(),
         PlaneAxes::Pictures(..) => "pictures".to_string(),
@@ -82,7 +81,7 @@ fn axes_controls(lab: Lab, axes: Memo<PlaneAxes>) -> AnyView {
     };
     view! {
         <div class="plane-axes">
-            <Choice name="plane" label="Axes of the plane" options=options value=value set=set />
+            <Choice name="plane" label="Plane through x along" options=options value=value set=set />
             <Show when=move || matches!(axes.get(), PlaneAxes::Pictures(..))>
                 {field("plane-first", "First picture", false)}
                 {field("plane-second", "Second picture", true)}

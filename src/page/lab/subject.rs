@@ -17,8 +17,6 @@ pub type Values = Arc<[f32]>;
 pub struct Subject {
     /// The page's state.
     pub lab: Lab,
-    /// 0 for the experiment's model, 1 for the one beside it.
-    pub index: usize,
     /// What the worker said of it.
     pub slot: Slot,
     /// Its card.
@@ -31,14 +29,13 @@ pub struct Subject {
 
 impl Subject {
     /// The model in a slot of the Lab.
-    pub fn new(lab: Lab, index: usize) -> Self {
+    pub fn new(lab: Lab, slot: usize) -> Self {
         Self {
             lab,
-            index,
-            slot: lab.slots[index],
-            card: lab.card(index),
+            slot: lab.slots[slot],
+            card: lab.card(slot),
             dataset: lab.memo(|experiment| experiment.dataset),
-            step: lab.step(index),
+            step: lab.step(slot),
         }
     }
 
