@@ -7,6 +7,9 @@ use web_sys::HtmlCanvasElement;
 use super::download;
 use super::theme::{Theme, theme};
 
+/// Draws a figure for a file, in a theme and with a caption; `None` while there is nothing to draw.
+pub type DrawFile = Box<dyn Fn(&Theme, &str) -> Option<HtmlCanvasElement>>;
+
 /// The parts of a figure around its drawing.
 pub struct Frame {
     /// Its class in the style sheet.
@@ -18,7 +21,7 @@ pub struct Frame {
     /// The name of its files, without ending.
     pub name: Signal<String>,
     /// Draws it for a file: on light or dark paper as on screen, with this caption.
-    pub png: Box<dyn Fn(&Theme, &str) -> Option<HtmlCanvasElement>>,
+    pub png: DrawFile,
     /// Its numbers as CSV; `None` while there are none.
     pub csv: Box<dyn Fn() -> Option<String>>,
 }
@@ -40,12 +43,7 @@ pub fn frame(frame: Frame, body: AnyView) -> AnyView {
     .into_any()
 }
 
-fn menu(
-    caption: Signal<String>,
-    name: Signal<String>,
-    png: Box<dyn Fn(&Theme, &str) -> Option<HtmlCanvasElement>>,
-    csv: Box<dyn Fn() -> Option<String>>,
-) -> AnyView {
+fn menu(caption: Signal<String>, name: Signal<String>, png: DrawFile, csv: Box<dyn Fn() -> Option<String>>) -> AnyView {
     let theme = theme();
     // The menu closes after a choice, and Escape closes it and gives the focus back.
     let close = |event: &web_sys::Event| {

@@ -4,8 +4,6 @@
 //! into its [`frame`] (caption, text equivalent, downloads) and asks its [`stage`] for a painting; the drawing function
 //! takes a canvas, a size and a [`theme`] and serves screen and file alike.
 
-#![expect(clippy::too_many_arguments, reason = "a component's arguments are its named properties")]
-
 mod bars;
 mod chart;
 mod curve;
