@@ -61,6 +61,9 @@ pub(super) struct Conv {
     /// (panel, lane).
     bias: Vec<f32>,
     backward: Backward,
+    /// Where each cell of a pooling window begins in the padded picture, from where the window begins: divisions are
+    /// too slow for the inner loops.
+    cells: Vec<usize>,
 }
 
 enum Backward {
@@ -114,7 +117,8 @@ impl Conv {
         } else {
             Backward::Kernels(kernels)
         };
-        Self { geometry, width, forward, bias: padded_bias, backward }
+        let cells = (0..pool * pool).map(|cell| geometry.offset(cell / pool, cell % pool)).collect();
+        Self { geometry, width, forward, bias: padded_bias, backward, cells }
     }
 }
 
@@ -237,12 +241,12 @@ impl Forward<'_> {
         let lanes = P.min(channels - first);
         for row in 0..height {
             for column in 0..width {
+                let from = geometry.offset(row * pool, column * pool);
                 let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
                 for group in (0..pool * pool).step_by(CELLS) {
                     // A window that is no multiple of four ends with its last cell again.
                     let window: [usize; CELLS] = std::array::from_fn(|i| (group + i).min(pool * pool - 1));
-                    let cells =
-                        window.map(|cell| geometry.offset(row * pool + cell / pool, column * pool + cell % pool));
+                    let cells = window.map(|cell| from + self.conv.cells[cell]);
                     let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
                     for i in 0..CELLS {
                         keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
@@ -370,15 +374,15 @@ impl Scatter<'_> {
     #[inline(always)]
     fn kernels<const P: usize>(&mut self, row: usize, column: usize, kernels: &[f32], active: &[Active]) {
         let geometry = self.conv.geometry;
-        let pool = geometry.pool;
         let run = geometry.kernel * geometry.input.channels;
         let stride = geometry.padded().width * geometry.input.channels;
+        let window = geometry.offset(row * geometry.pool, column * geometry.pool);
         for &Active { channel, cell, cotangent } in active {
-            let (channel, cell) = (channel as usize, cell as usize);
-            let from = geometry.offset(row * pool + cell / pool, column * pool + cell % pool);
-            let weights = &kernels[channel * geometry.kernel * run..][..geometry.kernel * run];
-            for (kernel_row, weights) in weights.chunks_exact(run).enumerate() {
-                add_scaled_row::<P>(&mut self.padded[from + kernel_row * stride..][..run], cotangent, weights);
+            let from = window + self.conv.cells[cell as usize];
+            let weights = &kernels[channel as usize * geometry.kernel * run..][..geometry.kernel * run];
+            for kernel_row in 0..geometry.kernel {
+                let target = &mut self.padded[from + kernel_row * stride..][..run];
+                add_scaled_row::<P>(target, cotangent, &weights[kernel_row * run..][..run]);
             }
         }
     }
@@ -414,7 +418,10 @@ fn add_scaled_row<const P: usize>(target: &mut [f32], x: f32, w: &[f32]) {
     let (targets, target) = target.as_chunks_mut::<P>();
     let (weights, w) = w.as_chunks::<P>();
     for (target, w) in targets.iter_mut().zip(weights) {
-        add_scaled(target, x, w);
+        // Through a copy: in place, the compiler would have to reckon with target and w overlapping.
+        let mut sum = *target;
+        add_scaled(&mut sum, x, w);
+        *target = sum;
     }
     for (target, w) in target.iter_mut().zip(w) {
         *target += x * w;
