@@ -1,0 +1,13 @@
+// The product's engine (src/bin/bench.rs).
+
+import init, { Network } from "/engine/bench.js";
+
+await init();
+
+export function open({ architecture, file }) {
+  const network = new Network(JSON.stringify(architecture), file);
+  return {
+    forward: (images) => network.logits(images),
+    step: (images, labels) => network.input_gradient(images, labels),
+  };
+}
