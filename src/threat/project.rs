@@ -188,11 +188,11 @@ mod tests {
                 .map(|(&x, &p)| {
                     let (x, d) = (x as f64, p as f64 - x as f64);
                     let d = match norm {
-                        Norm::Linf => d.max(-epsilon).min(epsilon),
+                        Norm::Linf => d.clamp(-epsilon, epsilon),
                         Norm::L2 => d / (1.0 + multiplier),
                         Norm::L1 => d.signum() * (d.abs() - multiplier).max(0.0),
                     };
-                    (x + d).max(0.0).min(1.0) - x
+                    (x + d).clamp(0.0, 1.0) - x
                 })
                 .collect()
         };
