@@ -57,6 +57,8 @@ export async function serveLab(data) {
   let complaints = "";
   child.stderr.on("data", (text) => (complaints += text));
   const ended = new Promise((resolve) => child.on("exit", resolve));
+  // However this ends, the server does not stay behind.
+  process.on("exit", () => child.kill("SIGTERM"));
   const url = `http://127.0.0.1:${port}/`;
   for (const start = Date.now(); ; ) {
     if (child.exitCode !== null) throw new Error(`the server did not start: ${complaints}`);

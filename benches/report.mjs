@@ -49,7 +49,9 @@ export class Report {
       return [name, contestant, digits(value), unit, ratio === null ? "" : `${digits(ratio)} × ${ratioTo}`, verdict, note];
     });
     table(["name", "contestant", "value", "unit", "ratio", "bar", "note"], lines, 2);
-    console.log(missed.length === 0 ? "\nNo bar is missed." : `\n${missed.length} MISSED: ${missed.join("; ")}.`);
+    const bars = this.#rows.filter(({ bar }) => bar !== null).length;
+    if (missed.length > 0) console.log(`\n${missed.length} of ${bars} bars MISSED: ${missed.join("; ")}.`);
+    else if (bars > 0) console.log(`\nAll ${bars} bars are met.`);
   }
 }
 
