@@ -6,6 +6,7 @@
 pub mod evaluate;
 pub mod pack;
 pub mod serve;
+pub mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +25,7 @@ Examples:
   epsilon-lab serve                      the Lab at http://127.0.0.1:8000
   epsilon-lab serve --bind 0.0.0.0       for everyone on this network
   epsilon-lab evaluate --model fashion-standard --epsilon 0.1 --steps 40 --alpha 0.01
+  epsilon-lab train fashion-standard     the shipped model again
 
 `epsilon-lab <command> --help` says more about a command.";
 
@@ -35,6 +37,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Compress the files of a built page, for the server to send as they are
     Pack(pack::Pack),
+    /// Train a model by a recipe and write its weights and its card
+    Train(train::Train),
     /// Make the shipped test pictures from the complete data sets
     PrepareData(PrepareData),
 }
@@ -49,6 +53,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Evaluate(evaluate) => evaluate.run(),
             Command::Pack(pack) => pack.run(),
+            Command::Train(train) => train.run(),
             Command::PrepareData(prepare) => {
                 Ok(prepare.run(|path, bytes| println!("{} ({bytes} bytes)", path.display()))?)
             }

@@ -7,6 +7,8 @@ pub mod ops;
 #[cfg(test)]
 mod reference;
 pub mod softmax;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod train;
 pub mod weights;
 pub mod zoo;
 

@@ -67,39 +67,68 @@ pub(crate) mod check {
     /// Where `f` has kinks, a direction that crosses one shows two very different one-sided slopes and is left out; at
     /// least a quarter of the directions must count.
     pub fn gradient(variables: &[&Var], f: impl Fn() -> Result<Tensor>) {
-        let grads = f().unwrap().backward().unwrap();
-        let at = || f().unwrap().to_vec0::<f32>().unwrap() as f64;
-        for (index, variable) in variables.iter().enumerate() {
-            let gradient = grads.get(variable).unwrap_or_else(|| panic!("variable {index} has no gradient")).clone();
-            let origin = variable.as_tensor().copy().unwrap();
+        for (index, slopes) in slopes(variables, f).into_iter().enumerate() {
             let mut compared = 0;
-            for trial in 0..32 {
-                let direction = normal(1000 + trial, variable.dims());
-                let norm = direction.sqr().unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap().sqrt();
-                let direction = (direction.as_tensor() / norm as f64).unwrap();
-                let analytic = (&gradient * &direction).unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap() as f64;
-                let h = 4e-3;
-                let here = at();
-                let step = |h: f64| {
-                    variable.set(&(&origin + (&direction * h).unwrap()).unwrap()).unwrap();
-                    let there = at();
-                    variable.set(&origin).unwrap();
-                    there
-                };
-                let (ahead, behind) = (step(h), step(-h));
-                let (right, left) = ((ahead - here) / h, (here - behind) / h);
+            for Slopes { analytic, left, right } in slopes {
                 let scale = 0.3 + analytic.abs();
                 if (right - left).abs() > 0.03 * scale {
                     continue;
                 }
                 compared += 1;
-                let numeric = (ahead - behind) / (2.0 * h);
+                let numeric = (left + right) / 2.0;
                 assert!(
                     (numeric - analytic).abs() < 0.02 * scale,
-                    "variable {index}, direction {trial}: {analytic} by the backward pass, {numeric} by differences"
+                    "variable {index}: {analytic} by the backward pass, {numeric} by differences"
                 );
             }
             assert!(compared >= 8, "variable {index}: only {compared} of 32 directions crossed no kink");
         }
+    }
+
+    /// The same for a deep network, where every step crosses many small kinks that blur each single difference: over all
+    /// directions together, derivatives and differences must be proportional (cosine above 0.98) with factor 1 ± 0.05.
+    pub fn gradient_over_kinks(variables: &[&Var], f: impl Fn() -> Result<Tensor>) {
+        for (index, slopes) in slopes(variables, f).into_iter().enumerate() {
+            let (mut aa, mut an, mut nn) = (0.0, 0.0, 0.0);
+            for Slopes { analytic, left, right } in slopes {
+                let numeric = (left + right) / 2.0;
+                (aa, an, nn) = (aa + analytic * analytic, an + analytic * numeric, nn + numeric * numeric);
+            }
+            let (cosine, factor) = (an / (aa * nn).sqrt(), an / aa);
+            assert!(cosine > 0.98 && (factor - 1.0).abs() < 0.05, "variable {index}: cosine {cosine}, factor {factor}");
+        }
+    }
+
+    /// The derivative along a direction, by the backward pass and by differences to either side.
+    struct Slopes {
+        analytic: f64,
+        left: f64,
+        right: f64,
+    }
+
+    /// 32 directions for each variable.
+    fn slopes(variables: &[&Var], f: impl Fn() -> Result<Tensor>) -> Vec<Vec<Slopes>> {
+        let grads = f().unwrap().backward().unwrap();
+        let at = || f().unwrap().to_vec0::<f32>().unwrap() as f64;
+        let along = |(index, variable): (usize, &&Var)| {
+            let gradient = grads.get(variable).unwrap_or_else(|| panic!("variable {index} has no gradient")).clone();
+            let origin = variable.as_tensor().copy().unwrap();
+            let slope = |trial: u64| {
+                let direction = normal(1000 + trial, variable.dims());
+                let norm = direction.sqr().unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap().sqrt();
+                let direction = (direction.as_tensor() / norm as f64).unwrap();
+                let analytic = (&gradient * &direction).unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap() as f64;
+                let here = at();
+                let step = |h: f64| {
+                    variable.set(&(&origin + (&direction * h).unwrap()).unwrap()).unwrap();
+                    let there = at();
+                    variable.set(&origin).unwrap();
+                    (there - here) / h
+                };
+                Slopes { analytic, left: step(-4e-3), right: step(4e-3) }
+            };
+            (0..32).map(slope).collect()
+        };
+        variables.iter().enumerate().map(along).collect()
     }
 }
