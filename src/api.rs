@@ -36,30 +36,19 @@ impl RobustAccuracy {
 /// chunks whose order and size say nothing; at last [`Line::Done`] or [`Line::Failed`]. A stream that ends with neither
 /// was cut off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Other batches come first.
-    Waiting {
-        /// How many there were when this one came.
-        waiting: Waiting,
-    },
+    Waiting(Waiting),
     /// The work begins.
-    Start {
-        /// What is attacked.
-        start: Start,
-    },
+    Start(Start),
     /// Some pictures are done.
     Chunk(Chunk),
     /// All pictures are done.
-    Done {
-        /// What it took.
-        done: Done,
-    },
-    /// It ends early; chunks that came before still hold.
-    Failed {
-        /// A sentence: what happened and what to do.
-        error: String,
-    },
+    Done(Done),
+    /// It ends early; chunks that came before still hold. A sentence: what happened and what to do.
+    #[serde(rename = "error")]
+    Failed(String),
 }
 
 /// In [`Line::Waiting`].
@@ -138,19 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart_by_their_fields() {
+    fn lines_are_told_apart_by_their_names() {
         let lines = [
-            (r#"{"waiting":{"ahead":2}}"#, Line::Waiting { waiting: Waiting { ahead: 2 } }),
+            (r#"{"waiting":{"ahead":2}}"#, Line::Waiting(Waiting { ahead: 2 })),
+            (r#"{"start":{"pictures":3,"model":"m"}}"#, Line::Start(Start { pictures: 3, model: "m".into() })),
             (
-                r#"{"start":{"pictures":3,"model":"m"}}"#,
-                Line::Start { start: Start { pictures: 3, model: "m".into() } },
-            ),
-            (
-                r#"{"from":0,"to":3,"tally":{"classes":[],"gradients":60}}"#,
+                r#"{"chunk":{"from":0,"to":3,"tally":{"classes":[],"gradients":60}}}"#,
                 Line::Chunk(Chunk { from: 0, to: 3, tally: Tally { classes: vec![], gradients: 60 } }),
             ),
-            (r#"{"done":{"milliseconds":1.5}}"#, Line::Done { done: Done { milliseconds: 1.5 } }),
-            (r#"{"error":"a sentence"}"#, Line::Failed { error: "a sentence".into() }),
+            (r#"{"done":{"milliseconds":1.5}}"#, Line::Done(Done { milliseconds: 1.5 })),
+            (r#"{"error":"a sentence"}"#, Line::Failed("a sentence".into())),
         ];
         for (text, line) in lines {
             assert_eq!(serde_json::to_string(&line).unwrap(), text);

@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Floats {
                 f.write_str("a block of bytes whose length is a multiple of four")
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Floats, E> {
-                if bytes.len() % 4 != 0 {
+                if !bytes.len().is_multiple_of(4) {
                     return Err(E::invalid_length(bytes.len(), &self));
                 }
                 Ok(Floats(bytemuck::pod_collect_to_vec(bytes)))

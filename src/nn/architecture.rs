@@ -27,9 +27,10 @@ impl Shape {
 
 /// One layer. Weights are found in the file as `{name}.weight` and `{name}.bias`, laid out as PyTorch does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// A two-dimensional convolution; weight (out, in, kernel, kernel).
+    #[serde(rename = "conv2d")]
     Conv2d {
         /// Its name in the file of weights.
         name: String,
@@ -45,6 +46,7 @@ pub enum Layer {
     /// max(0, x); its derivative at 0 is 0.
     Relu,
     /// Maximum over windows of `size` × `size`, stride `size`; the first of equal values takes the gradient.
+    #[serde(rename = "max_pool2d")]
     MaxPool2d {
         /// Side of the window.
         size: usize,

@@ -215,13 +215,13 @@ impl Batch {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 match serde_json::from_slice::<Line>(&line) {
                     Ok(Line::Chunk(Chunk { from, to, tally })) => self.count(from, to, &tally),
-                    Ok(Line::Waiting { waiting }) => {
+                    Ok(Line::Waiting(waiting)) => {
                         let remark = format!("{} batches come first on the server.", waiting.ahead);
                         self.change(|progress| progress.remark = Some(remark));
                     }
-                    Ok(Line::Start { .. }) => self.change(|progress| progress.remark = None),
-                    Ok(Line::Done { .. }) => return Outcome::Finished,
-                    Ok(Line::Failed { .. }) | Err(_) => return Outcome::Lost,
+                    Ok(Line::Start(_)) => self.change(|progress| progress.remark = None),
+                    Ok(Line::Done(_)) => return Outcome::Finished,
+                    Ok(Line::Failed(_)) | Err(_) => return Outcome::Lost,
                 }
             }
         }

@@ -16,6 +16,9 @@ use crate::page::worker::Engine;
 /// A prepared picture with remarks, or a sentence that says why there is none.
 pub type Prepared = Result<(Vec<u8>, Vec<String>), String>;
 
+/// Who waits for a prepared picture.
+type Waiting = Box<dyn FnOnce(Prepared)>;
+
 /// The page's connection to the engine that answers live.
 #[derive(Clone, Copy)]
 pub struct Live(StoredValue<Rc<Connection>, LocalStorage>);
@@ -27,7 +30,7 @@ struct Connection {
     /// about another picture or model.
     oldest: Cell<u32>,
     asked: Cell<u32>,
-    prepared: RefCell<HashMap<u32, Box<dyn FnOnce(Prepared)>>>,
+    prepared: RefCell<HashMap<u32, Waiting>>,
 }
 
 impl Connection {

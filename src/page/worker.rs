@@ -10,11 +10,14 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use crate::engine::protocol::{self, Reply, Request};
 
+/// Messages with what travels beside them; `None` once the worker listens.
+type Waiting = Rc<RefCell<Option<Vec<(js_sys::ArrayBuffer, JsValue)>>>>;
+
 /// One engine. Dropping it ends the worker.
 pub struct Engine {
     worker: Worker,
     // Messages sent before the worker listens would be lost: they wait here until it says that it is ready.
-    waiting: Rc<RefCell<Option<Vec<(js_sys::ArrayBuffer, JsValue)>>>>,
+    waiting: Waiting,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
@@ -30,7 +33,7 @@ impl Engine {
         let worker = Worker::new_with_options(&address(), &options).map_err(|_| {
             "this browser could not start a Web Worker; try a current version of any browser".to_string()
         })?;
-        let waiting = Rc::new(RefCell::new(Some(Vec::new())));
+        let waiting: Waiting = Rc::new(RefCell::new(Some(Vec::new())));
         let on_crash = Rc::new(on_crash);
         let on_message = {
             let (worker, waiting, on_crash) = (worker.clone(), waiting.clone(), on_crash.clone());

@@ -105,7 +105,7 @@ impl Batch {
             Ok(()) => "complete",
             Err(End::Gone) => "the client has gone",
             Err(End::Failed(error)) => {
-                let _ = self.send(Line::Failed { error: error.to_string() }).await;
+                let _ = self.send(Line::Failed(error.to_string())).await;
                 "failed"
             }
         };
@@ -115,12 +115,12 @@ impl Batch {
 
     async fn answer(&self, place: &Place) -> Result<(), End> {
         if let Some(ahead) = place.ahead {
-            self.send(Line::Waiting { waiting: Waiting { ahead: ahead.get() } }).await?;
+            self.send(Line::Waiting(Waiting { ahead: ahead.get() })).await?;
         }
         let _turn = place.turn().await;
         let began = Instant::now();
         let model = format!("{}-{}", self.experiment.dataset.key(), self.experiment.model);
-        self.send(Line::Start { start: Start { pictures: self.pictures, model } }).await?;
+        self.send(Line::Start(Start { pictures: self.pictures, model })).await?;
         let mut chunks = chunks(&self.experiment, self.pictures);
         let mut running = JoinSet::new();
         loop {
@@ -133,7 +133,7 @@ impl Batch {
             self.send(Line::Chunk(chunk)).await?;
         }
         let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
-        self.send(Line::Done { done: Done { milliseconds } }).await
+        self.send(Line::Done(Done { milliseconds })).await
     }
 
     /// The work on some of the pictures.

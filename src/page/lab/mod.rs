@@ -32,7 +32,7 @@ pub fn LabPage() -> impl IntoView {
             <picker::Picker />
             <controls::Controls />
             <div class="stage" class:compares=compares>
-                <div class="bar">
+                <div class="stage-bar">
                     <steps::StepBar />
                     <status::StatusLine />
                 </div>
