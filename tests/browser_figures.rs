@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use epsilon_lab::data::{Dataset, PIXELS};
-use epsilon_lab::engine::protocol::{AttackPart, CurvePart, NormsPart, PlanePart};
+use epsilon_lab::engine::protocol::{AttackPart, CurvePart, PlanePart};
 use epsilon_lab::page::figure::palette::{self, CLASSES, Regions, Rgb};
 use epsilon_lab::page::figure::*;
-use epsilon_lab::threat::Norm;
+use epsilon_lab::threat::{Norm, Norms};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
@@ -93,7 +93,7 @@ fn attack() -> AttackPart {
         label: 0,
         losses: (0..=10).map(|step| step as f32).collect::<Vec<_>>().into(),
         step_probabilities: (0..=10).flat_map(row).collect::<Vec<_>>().into(),
-        step_norms: vec![NormsPart::default(); 11],
+        step_norms: vec![Norms::default(); 11],
         best_step: 10,
         ..Default::default()
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Dataset;
 use crate::evaluate::Tally;
 use crate::experiment::Experiment;
-pub use crate::threat::Norms as NormsPart;
+use crate::threat::Norms;
 
 /// Numbers that are encoded as one block of bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,7 +95,7 @@ pub enum Reply {
         /// 0 for the experiment's model, 1 for the one it is compared with.
         slot: u8,
         /// The part.
-        part: Part,
+        part: Box<Part>,
     },
     /// Every part of the answer has been sent.
     Explored {
@@ -164,13 +164,13 @@ pub struct AttackPart {
     /// Whether x itself was already misclassified.
     pub already_wrong: bool,
     /// Norms of the final perturbation.
-    pub norms: NormsPart,
+    pub norms: Norms,
     /// Cross-entropy of the label at each step of the strongest restart, T + 1 values.
     pub losses: Floats,
     /// Class probabilities at each step, (T + 1) · K values.
     pub step_probabilities: Floats,
     /// Norms of the perturbation at each step.
-    pub step_norms: Vec<NormsPart>,
+    pub step_norms: Vec<Norms>,
     /// The picture at each step, (T + 1) · 784 values.
     pub iterates: Floats,
     /// The step whose picture is the result.
@@ -255,8 +255,9 @@ mod tests {
     fn messages_survive_the_journey() {
         let part =
             Part::Attack(AttackPart { image: vec![0.25, -1.5, f32::NAN].into(), success: true, ..Default::default() });
-        let reply: Reply = decode(&encode(&Reply::Part { id: 7, slot: 1, part })).unwrap();
-        let Reply::Part { id: 7, slot: 1, part: Part::Attack(attack) } = reply else { panic!("another message") };
+        let reply: Reply = decode(&encode(&Reply::Part { id: 7, slot: 1, part: Box::new(part) })).unwrap();
+        let Reply::Part { id: 7, slot: 1, part } = reply else { panic!("another message") };
+        let Part::Attack(attack) = *part else { panic!("another part") };
         assert_eq!(attack.image[..2], [0.25, -1.5]);
         assert!(attack.image[2].is_nan());
     }

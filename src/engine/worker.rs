@@ -122,7 +122,7 @@ struct Browser {
 
 impl Host for Browser {
     fn say(&mut self, slot: u8, part: Part) {
-        say(&Reply::Part { id: self.id, slot, part });
+        say(&Reply::Part { id: self.id, slot, part: Box::new(part) });
     }
 
     fn now(&self) -> f64 {

@@ -82,6 +82,16 @@ impl Experiment {
     }
 
     /// Reads the query of a link, with or without the question mark.
+    ///
+    /// ```
+    /// use epsilon_lab::experiment::Experiment;
+    ///
+    /// let read = Experiment::from_query("?norm=l2&eps=1.5&steps=many");
+    /// assert_eq!(read.experiment.threat.epsilon, 1.5);
+    /// // What makes no sense is named; the rest is kept.
+    /// assert_eq!(read.broken[0].key, "steps");
+    /// assert_eq!(Experiment::from_query(&read.experiment.to_query()).experiment, read.experiment);
+    /// ```
     pub fn from_query(query: &str) -> Parsed {
         let mut experiment = Experiment::default();
         let mut broken = Vec::new();
@@ -174,9 +184,11 @@ mod tests {
 
     #[test]
     fn a_link_restores_the_experiment() {
-        let mut experiment = Experiment::default();
-        experiment.picture = Picture::Own { pixels: (0..PIXELS).map(|i| i as u8).collect(), label: Some(3) };
-        experiment.threat = Threat { norm: Norm::L2, epsilon: 1.37 };
+        let mut experiment = Experiment {
+            picture: Picture::Own { pixels: (0..PIXELS).map(|i| i as u8).collect(), label: Some(3) },
+            threat: Threat { norm: Norm::L2, epsilon: 1.37 },
+            ..Experiment::default()
+        };
         experiment.attack.alpha = Some(0.123);
         experiment.attack.target = Some(7);
         experiment.attack.random_start = true;

@@ -125,7 +125,7 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
             if (connection.oldest.get()..=asked).contains(&id)
                 && let Some(slot) = lab.slots.get(slot as usize)
             {
-                slot.show(part);
+                slot.show(*part);
                 if lab.status.get_untracked() == Status::Loading {
                     lab.status.set(Status::Working);
                 }

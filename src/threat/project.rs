@@ -50,6 +50,15 @@ pub fn onto_ball(norm: Norm, epsilon: f32, delta: &mut [f32]) {
 ///   (Croce and Hein 2021, "Mind the box").
 ///
 /// What is not a number stays so.
+///
+/// ```
+/// use epsilon_lab::threat::{Norm, onto_ball_and_box};
+///
+/// let (image, mut point) = ([0.5, 1.0], [0.9, 1.3]);
+/// onto_ball_and_box(Norm::L2, 0.3, &image, &mut point);
+/// // The second pixel is white already, so that the whole budget goes to the first.
+/// assert!((point[0] - 0.8).abs() < 1e-6 && point[1] == 1.0);
+/// ```
 pub fn onto_ball_and_box(norm: Norm, epsilon: f32, image: &[f32], point: &mut [f32]) {
     match norm {
         // In the order of operations of the reference libraries, so that iterates agree to the bit.

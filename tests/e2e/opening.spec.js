@@ -1,12 +1,32 @@
-// The page opens.
+// Opening the Lab: everything is there before anything is touched.
 
-import { expect, expectAccessible, requestsDuring, test } from "./lab.js";
+import { column, expect, expectDrawn, fact, figure, losses, norms, openLab, probabilities, requestsDuring, test, verdict } from "./lab.js";
 
-test("the page opens @phone @dark", async ({ page }) => {
-  await page.goto("");
+test("the Lab is drawn before anything is touched @phone", async ({ page }) => {
+  await openLab(page);
   await expect(page).toHaveTitle(/Epsilon Lab/);
-  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-  await expectAccessible(page);
+  expect(await verdict(page)).toMatch(/^(Fooled|Holds|Wrong)[^“]*“.+” \([<>]?[\d.]+\s%\)/);
+  const canvases = await column(page).locator("canvas:not(.sentinel)").all();
+  expect(canvases.length).toBeGreaterThanOrEqual(10);
+  for (const canvas of canvases) await expectDrawn(canvas);
+});
+
+test("every panel says in words and numbers what it shows", async ({ page }) => {
+  await openLab(page);
+  for (const caption of ["x, the picture", "δ, the perturbation", "x + δ", "Class probabilities before", "∂loss/∂x at x",
+    "∂loss/∂x at x + δ", "Decisions of this network", "Class probabilities of the attacked", "Loss (cross-entropy"]) {
+    await expect(figure(page, caption).first(), caption).toBeVisible();
+  }
+  const [before, after] = await losses(page);
+  expect(after).toBeGreaterThan(before);
+  expect((await norms(page))["L∞"]).toBeCloseTo(0.1, 3);
+  expect(await probabilities(page)).toHaveLength(10);
+  expect(Number(await fact(page, "Gradients used"))).toBe(20);
+  expect(await fact(page, "Time for the attack")).toMatch(/^[\d.]+\sm?s$/);
+  const pictures = column(page).getByRole("img");
+  for (const picture of await pictures.all()) expect((await picture.getAttribute("aria-label")).length).toBeGreaterThan(20);
+  const charts = column(page).getByRole("slider");
+  for (const chart of await charts.all()) expect((await chart.getAttribute("aria-valuetext")).length).toBeGreaterThan(10);
 });
 
 test("page and engine come down once, side by side", async ({ page }) => {

@@ -54,8 +54,8 @@ export default defineConfig({
       ],
     },
   },
-  // Every test runs on the desktop, in light colours. Those marked @phone or @dark run there as well; those in
-  // *.static.spec.js run on the host that is no server of ours.
+  // Every test runs on the desktop, in light colours. Those marked @phone, @dark or @projector run there as well; those
+  // in *.static.spec.js run on the host that is no server of ours.
   projects: [
     { name: "desktop", use: { viewport: { width: 1280, height: 800 }, colorScheme: "light" }, testIgnore: "*.static.spec.js" },
     {
@@ -69,6 +69,19 @@ export default defineConfig({
       grep: /@dark/,
       testIgnore: "*.static.spec.js",
       use: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+    },
+    {
+      name: "projector",
+      grep: /@projector/,
+      testIgnore: "*.static.spec.js",
+      use: {
+        viewport: { width: 1280, height: 800 },
+        colorScheme: "light",
+        storageState: {
+          cookies: [],
+          origins: [{ origin: new URL(served).origin, localStorage: [{ name: "epsilon-lab.theme", value: "projector" }] }],
+        },
+      },
     },
     { name: "static", testMatch: "*.static.spec.js", use: { baseURL: hosted } },
   ],

@@ -103,7 +103,8 @@ impl Recipe {
             changes.push("mirrored half of the time".to_owned());
         }
         if shift > 0.0 {
-            changes.push(format!("shifted by up to {shift} pixels"));
+            let unit = if shift == 1.0 { "pixel" } else { "pixels" };
+            changes.push(format!("shifted by up to {shift} {unit}"));
         }
         if rotate > 0.0 {
             changes.push(format!("rotated by up to {rotate}°"));

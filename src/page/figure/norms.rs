@@ -4,15 +4,14 @@ use leptos::prelude::*;
 
 use super::format;
 use crate::data::PIXELS;
-use crate::engine::protocol::NormsPart;
-use crate::threat::Norm;
+use crate::threat::{Norm, Norms};
 
 /// ‖δ‖ in L0, L1, L2 and L∞ as a small table; the norm that limits the attack stands out.
 #[component]
 pub fn NormTable(
     /// The norms; nothing yet leaves dashes.
     #[prop(into)]
-    norms: Signal<Option<NormsPart>>,
+    norms: Signal<Option<Norms>>,
     /// The norm that the attack is limited in.
     #[prop(into)]
     limited: Signal<Norm>,
@@ -20,7 +19,7 @@ pub fn NormTable(
     #[prop(into)]
     epsilon: Signal<f32>,
 ) -> impl IntoView {
-    let row = move |name: &'static str, meaning: &'static str, norm: Option<Norm>, value: fn(&NormsPart) -> String| {
+    let row = move |name: &'static str, meaning: &'static str, norm: Option<Norm>, value: fn(&Norms) -> String| {
         let is_limited = move || norm == Some(limited.get());
         view! {
             <tr class:limited=is_limited>

@@ -69,14 +69,14 @@ pub fn StepBar() -> impl IntoView {
         notices.check(show(None));
     };
     let chosen = lab.memo(|experiment| experiment.view.step);
-    let word = move || if plays.get() { "Pause" } else { "Play steps" };
+    let word = move || if plays.get() { "Pause" } else { "Play the steps" };
     view! {
         <div class="step-bar" class:hidden=move || !iterates.get()>
             <button type="button" on:click=play disabled=move || last.get() == 0>{word}</button>
             <NumberControl id="step" label="Step on screen" value=Signal::derive(move || step.get() as f64) min=0.0
                 max=Signal::derive(move || last.get() as f64) step=Signal::derive(|| 1.0) whole=true
                 note=Signal::derive(move || format!("of {}", last.get())) set=set />
-            <button type="button" on:click=result disabled=move || chosen.get().is_none()>"Result"</button>
+            <button type="button" on:click=result disabled=move || chosen.get().is_none()>"Show the result"</button>
         </div>
     }
 }

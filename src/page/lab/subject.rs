@@ -5,9 +5,10 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use crate::data::{Dataset, PIXELS};
-use crate::engine::protocol::{AttackPart, NormsPart};
+use crate::engine::protocol::AttackPart;
 use crate::nn::zoo::ModelCard;
 use crate::page::state::{Lab, Slot};
+use crate::threat::Norms;
 
 /// Values of a picture or of classes, shared with whoever draws them.
 pub type Values = Arc<[f32]>;
@@ -76,7 +77,7 @@ impl Subject {
     }
 
     /// Norms of the perturbation on screen.
-    pub fn norms(self) -> Signal<Option<NormsPart>> {
+    pub fn norms(self) -> Signal<Option<Norms>> {
         self.of(|attack, step| attack.step_norms.get(step).copied().unwrap_or(attack.norms))
     }
 
