@@ -155,6 +155,20 @@ export async function pixels(canvas) {
   return canvas.evaluate((source) => source.toDataURL());
 }
 
+/** The share of pixels in which two pictures, as given by `pixels`, differ. */
+export async function difference(page, one, other) {
+  return page.evaluate(async (sources) => {
+    const [one, other] = await Promise.all(sources.map(async (source) => {
+      const image = Object.assign(new Image(), { src: source });
+      await image.decode();
+      const context = new OffscreenCanvas(image.width, image.height).getContext("2d");
+      context.drawImage(image, 0, 0);
+      return new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
+    }));
+    return one.length === other.length ? one.filter((pixel, i) => pixel !== other[i]).length / one.length : 1;
+  }, [one, other]);
+}
+
 /** The file that `action` downloads: its name and its bytes. */
 export async function downloaded(page, action) {
   const [download] = await Promise.all([page.waitForEvent("download"), action()]);

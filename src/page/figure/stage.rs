@@ -1,4 +1,4 @@
-//! When drawings are drawn: at most once per frame, only what has changed, only what is on screen.
+//! When drawings are drawn: at most once per frame, only what has changed; pictures only while they are on screen.
 //!
 //! A [`Stage`] is one canvas with its paint function. Its size comes from a `ResizeObserver`, whether it is on screen
 //! from an `IntersectionObserver`; no drawing ever asks the page for its layout.
@@ -141,7 +141,8 @@ thread_local! {
 
 fn request(inner: &Rc<Inner>) {
     inner.stale.set(true);
-    if inner.queued.get() || !inner.on_screen.get() {
+    // What is written is read aloud, too, wherever the page is scrolled to.
+    if inner.queued.get() || !(inner.on_screen.get() || inner.writes) {
         return;
     }
     inner.queued.set(true);
