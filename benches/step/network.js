@@ -1,21 +1,21 @@
 // A network for other libraries: its layers with their numbers, as PyTorch lays them out or channels last.
 
-const conv = (name, out) => ({ kind: "conv2d", name, out, kernel: 3, stride: 1, padding: 1 });
+const conv = (name, out) => ({ conv2d: { name, out, kernel: 3, stride: 1, padding: 1 } });
 
 /** `Architecture::small_cnn`, the network of tests/reference. */
 export const referenceArchitecture = {
   input: { channels: 1, height: 28, width: 28 },
   layers: [
     conv("conv1", 16),
-    { kind: "relu" },
-    { kind: "max_pool2d", size: 2 },
+    "relu",
+    { max_pool2d: { size: 2 } },
     conv("conv2", 32),
-    { kind: "relu" },
-    { kind: "max_pool2d", size: 2 },
-    { kind: "flatten" },
-    { kind: "linear", name: "fc1", out: 128 },
-    { kind: "relu" },
-    { kind: "linear", name: "fc2", out: 10 },
+    "relu",
+    { max_pool2d: { size: 2 } },
+    "flatten",
+    { linear: { name: "fc1", out: 128 } },
+    "relu",
+    { linear: { name: "fc2", out: 10 } },
   ],
 };
 
@@ -61,7 +61,9 @@ function half(bits) {
 export function layers({ architecture, file }) {
   const tensors = readSafetensors(file);
   let shape = architecture.input;
-  return architecture.layers.map((layer) => {
+  return architecture.layers.map((described) => {
+    const [kind, settings] = typeof described === "string" ? [described] : Object.entries(described)[0];
+    const layer = { kind, ...settings };
     const input = shape;
     const weights = layer.name && { weight: tensors[`${layer.name}.weight`], bias: tensors[`${layer.name}.bias`] };
     switch (layer.kind) {

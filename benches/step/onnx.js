@@ -10,7 +10,7 @@ const FLOAT = 1;
 export function forwardModel(network) {
   const graph = new Graph();
   const logits = forward(graph, layers(network)).at(-1).output;
-  return model(graph, [images(network)], [value(logits, ["N", network.architecture.layers.at(-1).out])]);
+  return model(graph, [images(network)], [value(logits, ["N", layers(network).at(-1).out])]);
 }
 
 /** The model: `images` and `truth` (N, K), one-hot, to `gradient` of the summed cross-entropy, shaped as the images. */

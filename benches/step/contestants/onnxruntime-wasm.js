@@ -1,5 +1,6 @@
 // onnxruntime-web 1.30 on WebAssembly with SIMD, one thread. It has no gradients: theirs is a graph made by hand.
 
+import { layers } from "../network.js";
 import * as ort from "/modules/onnxruntime-web/dist/ort.wasm.min.mjs";
 import { forwardModel, gradientModel } from "../onnx.js";
 
@@ -8,7 +9,7 @@ ort.env.wasm.numThreads = 1;
 
 export async function open(network) {
   const { channels, height, width } = network.architecture.input;
-  const classes = network.architecture.layers.at(-1).out;
+  const classes = layers(network).at(-1).out;
   const [forward, gradient] = [
     await ort.InferenceSession.create(forwardModel(network)),
     await ort.InferenceSession.create(gradientModel(network)),
