@@ -2,6 +2,9 @@
 //!
 //! Nothing here knows of browsers: what to do between two pieces of work, and what time it is, is the [`Host`]'s.
 
+use std::collections::VecDeque;
+
+use super::grid::{Band, Grid, Section, Survey};
 use super::protocol::{AttackPart, CurvePart, GradientPart, Part, PlanePart};
 use crate::attack::{Item, Outcome, Record, Run, Task};
 use crate::evaluate::Curve;
@@ -11,10 +14,6 @@ use crate::nn::{Classifier, Executor, softmax};
 
 /// Values of ε on the curve, 0 and the greatest included.
 const CURVE_POINTS: usize = 33;
-/// Sides of the decision-boundary plane, coarse to fine.
-const PLANE_SIDES: [usize; 3] = [24, 48, 96];
-/// Points of the plane between two questions whether to go on.
-const PLANE_PIECE: usize = 384;
 /// Corners of the outline of the ball's section.
 const BALL_POINTS: usize = 180;
 /// An attack that takes longer than this gives way to a newer experiment, in milliseconds. Shorter ones are finished:
@@ -43,6 +42,16 @@ pub trait Host {
     fn now(&self) -> f64;
     /// Lets others work for a moment; says whether this answer is still wanted.
     fn go_on(&mut self) -> impl Future<Output = bool>;
+    /// Tells helpers, if there are any, of the planes that bands will be of, one for each slot.
+    fn share(&mut self, _sections: &[Section]) {}
+    /// Gives a band to a helper who has room for it; says whether one had. It need not come back.
+    fn give(&mut self, _band: Band) -> bool {
+        false
+    }
+    /// Takes a band that a helper has brought back.
+    fn take(&mut self) -> Option<(Band, Sampled)> {
+        None
+    }
 }
 
 /// Answers an experiment. Returns whether all of it was said; it ends early when it is no longer wanted.
@@ -85,30 +94,79 @@ pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut i
         return false;
     }
 
-    let mut planes = Vec::with_capacity(classifiers.len());
+    let (mut sections, mut drawings) = (Vec::new(), Vec::new());
     for (slot, (classifier, outcome)) in classifiers.iter_mut().zip(&outcomes).enumerate() {
         let both = [&image[..], &outcome.adversarial].concat();
         let gradients = gradient_map(classifier, &both, &[label, label]);
         let (at_image, at_adversarial) = gradients.split_at(image.len());
-        planes.push(View::new(experiment, &image, outcome, at_image, &others));
+        let (section, drawing) = view(experiment, &image, outcome, at_image, &others);
+        sections.push(section);
+        drawings.push(drawing);
         let part = GradientPart { at_image: at_image.to_vec().into(), at_adversarial: at_adversarial.to_vec().into() };
         host.say(slot as u8, Part::Gradient(part));
     }
+    let curves = classifiers.iter().map(|classifier| curve(experiment, &image, item, classifier)).collect();
+    planes_and_curves(&mut classifiers, &sections, &drawings, curves, host).await
+}
 
-    for (stage, side) in PLANE_SIDES.into_iter().enumerate() {
-        for (slot, classifier) in classifiers.iter_mut().enumerate() {
-            let Some(part) = planes[slot].sample(classifier, side, host).await else { return false };
-            host.say(slot as u8, Part::Plane(part));
+/// Samples the planes and draws the curves: first the coarse planes, then the curves, then what is left of the planes, so
+/// that all is seen early.
+async fn planes_and_curves(
+    classifiers: &mut [Executor],
+    sections: &[Section],
+    drawings: &[PlanePart],
+    curves: Vec<(Vec<f32>, Curve)>,
+    host: &mut impl Host,
+) -> bool {
+    let mut survey = Survey::new(classifiers.len());
+    let mut curves = VecDeque::from_iter(curves.into_iter().enumerate());
+    let sample = |band: Band, classifiers: &mut [Executor]| {
+        let slot = usize::from(band.slot);
+        sections[slot].sample(&mut classifiers[slot], band)
+    };
+
+    // While a control moves it seldom comes to more than this, done alone: other cores are then needed to draw.
+    while let Some(band) = survey.next_coarse() {
+        if !host.go_on().await {
+            return false;
         }
-        // The coarse plane comes before the curve and the finer ones after it: all is seen early.
-        if stage == 0 {
-            for (slot, classifier) in classifiers.iter_mut().enumerate() {
-                let Some(part) = curve(experiment, &image, item, classifier, host).await else { return false };
-                host.say(slot as u8, Part::Curve(part));
+        survey.put(band, &sample(band, classifiers));
+    }
+    say_planes(&mut survey, drawings, host);
+
+    host.share(sections);
+    while host.go_on().await {
+        while let Some((band, sampled)) = host.take() {
+            survey.put(band, &sampled);
+        }
+        while let Some(band) = survey.open()
+            && host.give(band)
+        {
+            survey.lend(band);
+        }
+        if let Some((slot, (epsilon, curve))) = curves.front_mut() {
+            if curve.step(&mut classifiers[*slot]) {
+                host.say(*slot as u8, Part::Curve(curve_part(epsilon, curve)));
+                curves.pop_front();
             }
+        } else if let Some(band) = survey.next() {
+            survey.put(band, &sample(band, classifiers));
+        }
+        say_planes(&mut survey, drawings, host);
+        if curves.is_empty() && survey.next().is_none() {
+            return true;
         }
     }
-    true
+    false
+}
+
+/// Says the planes that are complete.
+fn say_planes(survey: &mut Survey, drawings: &[PlanePart], host: &mut impl Host) {
+    while let Some(Grid { slot, side, sampled, finest }) = survey.take() {
+        let Sampled { classes, confidence } = sampled;
+        let part = PlanePart { side: side as u16, classes, confidence, finest, ..drawings[slot].clone() };
+        host.say(slot as u8, Part::Plane(part));
+    }
 }
 
 fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -> AttackPart {
@@ -138,93 +196,70 @@ fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -
     }
 }
 
-/// The plane of one model with all that is drawn on it but the decisions.
-struct View {
-    plane: Plane,
-    part: PlanePart,
-}
-
-impl View {
-    fn new(
-        experiment: &Experiment,
-        image: &[f32],
-        outcome: &Outcome,
-        gradient: &[f32],
-        others: &Option<[Vec<f32>; 2]>,
-    ) -> Self {
-        let seed = experiment.seed;
-        let plane = match others {
-            Some([first, second]) => Plane::through(image, first, second, seed),
-            None => Plane::along_attack(image, &outcome.adversarial, gradient, seed),
-        };
-        let mut part = PlanePart::default();
-        if let Some(trace) = &outcome.trace {
-            for iterate in trace.iterates.chunks_exact(image.len()) {
-                let (a, b, off) = plane.project(iterate);
-                part.path.0.extend([a, b]);
-                part.off_plane.0.push(off);
-            }
-        }
-        for other in others.iter().flatten() {
-            let (a, b, _) = plane.project(other);
-            part.landmarks.0.extend([a, b]);
-        }
-        let outline = plane.ball(experiment.threat.norm, experiment.threat.epsilon, BALL_POINTS);
-        // The ball's section reaches far out along a random direction, where the norm is small: the view keeps to the
-        // path and the landmarks and to the outline along the attack's direction, the first point of it.
-        let along: Vec<f32> = outline[..2].iter().flat_map(|a| [*a, -*a]).collect();
-        let [ahead, behind] = [[along[0], 0.0], [along[1], 0.0]];
-        part.extent = plane.extent([&part.path[..], &part.landmarks[..], &ahead, &behind]);
-        part.ball = outline.into();
-        Self { plane, part }
-    }
-
-    async fn sample(&self, classifier: &mut Executor, side: usize, host: &mut impl Host) -> Option<PlanePart> {
-        let rows = (PLANE_PIECE / side).max(1);
-        let mut sampled = Sampled::default();
-        for first in (0..side).step_by(rows) {
-            if !host.go_on().await {
-                return None;
-            }
-            self.plane.sample(classifier, self.part.extent, side, first..(first + rows).min(side), &mut sampled);
-        }
-        let Sampled { classes, confidence } = sampled;
-        let finest = Some(&side) == PLANE_SIDES.last();
-        Some(PlanePart { side: side as u16, classes, confidence, finest, ..self.part.clone() })
-    }
-}
-
-async fn curve(
+/// The plane of one model, and what is drawn on it but the decisions.
+fn view(
     experiment: &Experiment,
     image: &[f32],
-    item: Item,
-    classifier: &mut Executor,
-    host: &mut impl Host,
-) -> Option<CurvePart> {
-    let norm = experiment.threat.norm;
-    let greatest = norm.greatest_epsilon();
-    let epsilon: Vec<f32> = (0..CURVE_POINTS).map(|i| greatest * i as f32 / (CURVE_POINTS - 1) as f32).collect();
-    let (input, classes) = (classifier.input(), classifier.classes());
-    let mut curve = Curve::new(input, classes, image, item, norm, epsilon.clone(), &experiment.attack, experiment.seed);
-    while !curve.step(classifier) {
-        if !host.go_on().await {
-            return None;
+    outcome: &Outcome,
+    gradient: &[f32],
+    others: &Option<[Vec<f32>; 2]>,
+) -> (Section, PlanePart) {
+    let seed = experiment.seed;
+    let plane = match others {
+        Some([first, second]) => Plane::through(image, first, second, seed),
+        None => Plane::along_attack(image, &outcome.adversarial, gradient, seed),
+    };
+    let mut part = PlanePart::default();
+    if let Some(trace) = &outcome.trace {
+        for iterate in trace.iterates.chunks_exact(image.len()) {
+            let (a, b, off) = plane.project(iterate);
+            part.path.0.extend([a, b]);
+            part.off_plane.0.push(off);
         }
     }
+    for other in others.iter().flatten() {
+        let (a, b, _) = plane.project(other);
+        part.landmarks.0.extend([a, b]);
+    }
+    let outline = plane.ball(experiment.threat.norm, experiment.threat.epsilon, BALL_POINTS);
+    // The ball's section reaches far out along a random direction, where the norm is small: the view keeps to the
+    // path and the landmarks and to the outline along the attack's direction, the first point of it.
+    let along: Vec<f32> = outline[..2].iter().flat_map(|a| [*a, -*a]).collect();
+    let [ahead, behind] = [[along[0], 0.0], [along[1], 0.0]];
+    part.extent = plane.extent([&part.path[..], &part.landmarks[..], &ahead, &behind]);
+    part.ball = outline.into();
+    (Section { plane, extent: part.extent }, part)
+}
+
+/// A curve that is still to be computed, and its values of ε.
+fn curve(experiment: &Experiment, image: &[f32], item: Item, classifier: &Executor) -> (Vec<f32>, Curve) {
+    let norm = experiment.threat.norm;
+    let (input, classes) = (classifier.input(), classifier.classes());
+    let greatest = norm.greatest_epsilon();
+    let epsilon: Vec<f32> = (0..CURVE_POINTS).map(|i| greatest * i as f32 / (CURVE_POINTS - 1) as f32).collect();
+    let curve = Curve::new(input, classes, image, item, norm, epsilon.clone(), &experiment.attack, experiment.seed);
+    (epsilon, curve)
+}
+
+fn curve_part(epsilon: &[f32], curve: &Curve) -> CurvePart {
     let points = curve.points();
-    Some(CurvePart {
-        epsilon: epsilon.into(),
+    CurvePart {
+        epsilon: epsilon.to_vec().into(),
         probabilities: points.probabilities.clone().into(),
         smallest: points.smallest,
-    })
+    }
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::protocol;
     use super::*;
     use crate::data::{self, Dataset, PIXELS};
     use crate::experiment::{Picture, PlaneAxes};
-    use crate::nn::{Weights, zoo};
+    use crate::nn::{Architecture, Layer, Shape, Weights, weights::needed, zoo};
+    use crate::random::{Random, Stream};
     use crate::threat::Norms;
 
     const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
@@ -250,10 +285,21 @@ mod tests {
         }
     }
 
-    /// Takes down what is said, and stops the work after some breaths.
+    /// Takes down what is said, and stops the work after some breaths. Its helpers do a band each at every breath.
+    #[derive(Default)]
     struct Clerk {
         said: Vec<(u8, Part)>,
         breaths: usize,
+        helpers: Vec<Helper>,
+        classifiers: Vec<Executor>,
+        sections: Vec<Section>,
+        back: VecDeque<(Band, Sampled)>,
+    }
+
+    /// What a helper has still to do, and how many bands it does before it is gone.
+    struct Helper {
+        bands: VecDeque<Band>,
+        strength: usize,
     }
 
     impl Host for Clerk {
@@ -267,12 +313,32 @@ mod tests {
 
         async fn go_on(&mut self) -> bool {
             self.breaths = self.breaths.saturating_sub(1);
+            for helper in self.helpers.iter_mut().filter(|helper| helper.strength > 0) {
+                if let Some(band) = helper.bands.pop_front() {
+                    let slot = usize::from(band.slot);
+                    self.back.push_back((band, self.sections[slot].sample(&mut self.classifiers[slot], band)));
+                    helper.strength -= 1;
+                }
+            }
             self.breaths > 0
+        }
+
+        fn share(&mut self, sections: &[Section]) {
+            self.sections = sections.to_vec();
+        }
+
+        fn give(&mut self, band: Band) -> bool {
+            let free = self.helpers.iter_mut().find(|helper| helper.bands.len() < 3);
+            free.map(|helper| helper.bands.push_back(band)).is_some()
+        }
+
+        fn take(&mut self) -> Option<(Band, Sampled)> {
+            self.back.pop_front()
         }
     }
 
     fn explored(experiment: &Experiment, breaths: usize) -> (bool, Vec<(u8, Part)>) {
-        let mut clerk = Clerk { said: Vec::new(), breaths };
+        let mut clerk = Clerk { breaths, ..Clerk::default() };
         let done = futures::executor::block_on(explore(experiment, materials(experiment), &mut clerk));
         (done, clerk.said)
     }
@@ -288,9 +354,7 @@ mod tests {
 
     #[test]
     fn the_cheap_parts_come_first_and_for_both_models() {
-        let experiment = Experiment { compare: Some("adversarial".into()), ..Experiment::default() };
-        let (done, said) = explored(&experiment, usize::MAX);
-        assert!(done);
+        let (said, _) = with_helpers(&[]);
         for slot in 0..2 {
             let parts: Vec<_> = said.iter().filter(|(to, _)| *to == slot).map(|(_, part)| kind(part)).collect();
             assert_eq!(parts, ["attack", "gradient", "plane", "curve", "plane", "plane"]);
@@ -305,6 +369,51 @@ mod tests {
         assert!(!done);
         assert!(said.iter().all(|(_, part)| !matches!(part, Part::Curve(_))));
         assert!(matches!(said[0], (0, Part::Attack(_))), "the attack is always shown");
+    }
+
+    /// A network of one layer, so that planes are quickly sampled.
+    fn linear(seed: u64) -> Executor {
+        let head = Layer::Linear { name: "head".into(), out: 10 };
+        let input = Shape { channels: 1, height: 28, width: 28 };
+        let architecture = Architecture { input, layers: vec![Layer::Flatten, head] };
+        let (mut weights, mut random) = (Weights::default(), Random::new(seed, Stream::Order, 0));
+        for (name, shape) in needed(&architecture).unwrap() {
+            let data = (0..shape.iter().product()).map(|_| random.normal()).collect();
+            weights.insert(&name, shape, data).unwrap();
+        }
+        Executor::new(&architecture, &weights).unwrap()
+    }
+
+    /// Everything that is said of two networks, and the breaths it took.
+    fn with_helpers(strengths: &[usize]) -> (Vec<(u8, Part)>, usize) {
+        let experiment = Experiment { compare: Some("adversarial".into()), ..Experiment::default() };
+        let classifiers = vec![linear(1), linear(2)];
+        let helpers = strengths.iter().map(|&strength| Helper { bands: VecDeque::new(), strength }).collect();
+        let mut clerk = Clerk { breaths: usize::MAX, helpers, classifiers: classifiers.clone(), ..Clerk::default() };
+        let materials = Materials { classifiers, ..materials(&experiment) };
+        assert!(futures::executor::block_on(explore(&experiment, materials, &mut clerk)));
+        (clerk.said, usize::MAX - clerk.breaths)
+    }
+
+    /// To the bit, whatever the order.
+    fn content(said: &[(u8, Part)]) -> BTreeSet<Vec<u8>> {
+        said.iter().map(protocol::encode).collect()
+    }
+
+    #[test]
+    fn helpers_make_it_faster_and_change_nothing() {
+        let (said, alone) = with_helpers(&[]);
+        for helpers in 1..=3 {
+            let (helped, breaths) = with_helpers(&vec![usize::MAX; helpers]);
+            assert!(content(&helped) == content(&said), "{helpers} helpers");
+            assert!(breaths < alone / (helpers + 1) + 30, "{helpers} helpers: {breaths} breaths, {alone} alone");
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_with_helpers_who_stop() {
+        // One never does anything, one stops at once, one in the finest grid.
+        assert!(content(&with_helpers(&[0, 2, 50]).0) == content(&with_helpers(&[]).0));
     }
 
     #[test]

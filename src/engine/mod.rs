@@ -1,6 +1,11 @@
 //! The engine: everything the page shows is computed here, in a Web Worker, never on the page's main thread.
 
+#[cfg(target_arch = "wasm32")]
+mod crew;
 pub mod explore;
+pub mod grid;
+#[cfg(target_arch = "wasm32")]
+pub mod handle;
 pub mod protocol;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;

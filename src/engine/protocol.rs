@@ -1,13 +1,15 @@
-//! What page and worker say to each other.
+//! What page and worker, and a worker and its helpers, say to each other.
 //!
 //! A message is one `ArrayBuffer`, transferred, not copied: [`Request`] or [`Reply`] in postcard's compact form, where
 //! arrays of numbers lie as raw little-endian bytes ([`Floats`]). An own picture's file travels beside its request.
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::{Band, Section};
 use crate::data::Dataset;
 use crate::evaluate::Tally;
 use crate::experiment::Experiment;
+use crate::explain::Sampled;
 use crate::threat::Norms;
 
 /// Numbers that are encoded as one block of bytes.
@@ -81,6 +83,28 @@ pub enum Request {
         /// Whose preparation to follow.
         dataset: Dataset,
     },
+    /// From now on this many further workers may be started to help with an experiment; without this request none is.
+    Helpers {
+        /// 0 for none.
+        count: u8,
+    },
+    /// What the following bands are of. Bands of earlier planes that are still waiting are dropped. From an engine to its
+    /// helpers.
+    Planes {
+        /// Comes back with every band.
+        id: u32,
+        /// The models' data set.
+        dataset: Dataset,
+        /// A model's name and its plane for each slot.
+        planes: Vec<(String, Section)>,
+    },
+    /// Sample a band of the planes. From an engine to its helpers.
+    Sample {
+        /// The planes' number: a band of any others is dropped.
+        id: u32,
+        /// Which band.
+        band: Band,
+    },
 }
 
 /// What a worker answers.
@@ -119,6 +143,15 @@ pub enum Reply {
         pixels: Vec<u8>,
         /// What was done, in words: "turned to white on black".
         remarks: Vec<String>,
+    },
+    /// The answer to [`Request::Sample`].
+    Sampled {
+        /// The number of the planes.
+        id: u32,
+        /// The band.
+        band: Band,
+        /// The decisions at its cells.
+        sampled: Sampled,
     },
     /// A request could not be answered.
     Failed {

@@ -12,13 +12,16 @@ use web_sys::{
     OffscreenCanvasRenderingContext2d, Response,
 };
 
+use super::crew::Crew;
 use super::explore::{self, Host, Materials};
+use super::grid::{Band, Section};
 use super::protocol::{self, Part, Reply, Request};
 use crate::asset;
 use crate::data::prepare::{self, Prepared};
 use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
 use crate::evaluate::{Accuracy, Pictures, Tally};
 use crate::experiment::{Experiment, Picture, PlaneAxes};
+use crate::explain::Sampled;
 use crate::nn::{Classifier, Executor, Weights, zoo};
 
 /// A batch of pictures gives way after this many milliseconds, so that a newer experiment need not wait.
@@ -28,15 +31,31 @@ const LARGEST_SIDE: u32 = 512;
 /// The key of random numbers of a person's own picture; no test picture has it.
 const OWN_ID: u32 = u32::MAX;
 
+/// The plane of a model of this name.
+type Named = (String, Section);
+
 /// What is waiting to be done, and what has been loaded.
 #[derive(Default)]
 struct Desk {
     explore: Option<(u32, Box<Experiment>)>,
     evaluate: VecDeque<(u32, Box<Experiment>, u32, u32)>,
     prepare: VecDeque<(u32, Dataset, JsValue)>,
+    planes: Option<(u32, Dataset, Vec<Named>)>,
+    bands: VecDeque<(u32, Band)>,
     busy: bool,
     models: HashMap<(Dataset, String), Executor>,
     sheets: HashMap<(Dataset, usize), Rc<Vec<u8>>>,
+    /// How many helpers this engine may have, and those it has.
+    helpers: usize,
+    crew: Option<Rc<Crew>>,
+    /// What this engine helps another with.
+    site: Option<Site>,
+}
+
+/// Planes that bands are sampled of.
+struct Site {
+    id: u32,
+    slots: Vec<(Executor, Section)>,
 }
 
 type Shared = Rc<RefCell<Desk>>;
@@ -76,6 +95,12 @@ fn receive(desk: &Shared, event: &MessageEvent) {
         Request::Explore { id, experiment } => waiting.explore = Some((id, experiment)),
         Request::Evaluate { id, experiment, from, to } => waiting.evaluate.push_back((id, experiment, from, to)),
         Request::Prepare { id, dataset } => waiting.prepare.push_back((id, dataset, envelope.get(1))),
+        Request::Helpers { count } => waiting.helpers = count.into(),
+        Request::Planes { id, dataset, planes } => {
+            waiting.bands.clear();
+            waiting.planes = Some((id, dataset, planes));
+        }
+        Request::Sample { id, band } => waiting.bands.push_back((id, band)),
     }
     if !waiting.busy {
         waiting.busy = true;
@@ -92,6 +117,22 @@ async fn work(desk: Shared) {
                 Ok(Prepared { pixels, remarks }) => Reply::Prepared { id, pixels, remarks },
                 Err(message) => Reply::Failed { id, message },
             });
+            continue;
+        }
+        let planes = desk.borrow_mut().planes.take();
+        if let Some((id, dataset, planes)) = planes {
+            match site(&desk, id, dataset, planes).await {
+                Ok(site) => desk.borrow_mut().site = Some(site),
+                Err(message) => say(&Reply::Failed { id, message }),
+            }
+            continue;
+        }
+        let band = desk.borrow_mut().bands.pop_front();
+        if let Some((id, band)) = band {
+            if let Some(sampled) = sampled(&desk, id, band) {
+                say(&Reply::Sampled { id, band, sampled });
+                breathe().await;
+            }
             continue;
         }
         let explore = desk.borrow_mut().explore.take();
@@ -115,12 +156,15 @@ async fn work(desk: Shared) {
 }
 
 /// The browser as the host of an answer.
-struct Browser {
+struct Browser<'a> {
     desk: Shared,
     id: u32,
+    experiment: &'a Experiment,
+    /// None until there are planes to share.
+    crew: Option<Rc<Crew>>,
 }
 
-impl Host for Browser {
+impl Host for Browser<'_> {
     fn say(&mut self, slot: u8, part: Part) {
         say(&Reply::Part { id: self.id, slot, part: Box::new(part) });
     }
@@ -134,23 +178,50 @@ impl Host for Browser {
         let desk = self.desk.borrow();
         desk.explore.is_none() && desk.prepare.is_empty()
     }
+
+    fn share(&mut self, sections: &[Section]) {
+        let crew = {
+            let mut desk = self.desk.borrow_mut();
+            let helpers = desk.helpers;
+            desk.crew.get_or_insert_with(|| Rc::new(Crew::start(&scope().location().href(), helpers))).clone()
+        };
+        let Experiment { dataset, model, compare, .. } = self.experiment;
+        let names = std::iter::once(model).chain(compare).cloned();
+        let planes = names.zip(sections.iter().cloned()).collect();
+        crew.share(self.id, &Request::Planes { id: self.id, dataset: *dataset, planes });
+        self.crew = Some(crew);
+    }
+
+    fn give(&mut self, band: Band) -> bool {
+        self.crew.as_ref().is_some_and(|crew| crew.give(band))
+    }
+
+    fn take(&mut self) -> Option<(Band, Sampled)> {
+        self.crew.as_ref().and_then(|crew| crew.take())
+    }
 }
 
 fn now() -> f64 {
     scope().performance().map_or(0.0, |performance| performance.now())
 }
 
+thread_local! {
+    /// A way to send messages to oneself. It is kept: making one anew for every turn costs as much as some samples.
+    static TURNS: Option<MessageChannel> = MessageChannel::new().ok();
+}
+
 /// Lets messages come in. A message of one's own is the quickest way round the event loop: timers wait longer.
 async fn breathe() {
     let turn = Promise::new(&mut |resolve, _| {
-        if let Ok(channel) = MessageChannel::new() {
+        let asked = TURNS.with(|channel| {
+            let Some(channel) = channel else { return false };
             channel.port1().set_onmessage(Some(&resolve));
-            if channel.port2().post_message(&JsValue::NULL).is_ok() {
-                return;
-            }
-        }
+            channel.port2().post_message(&JsValue::NULL).is_ok()
+        });
         // Without a channel there is no turn to wait for.
-        let _ = resolve.call0(&JsValue::NULL);
+        if !asked {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
     });
     let _ = JsFuture::from(turn).await;
 }
@@ -177,7 +248,7 @@ async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(),
         classifiers.push(model(desk, dataset, name).await?);
     }
     let materials = Materials { image, id: picture_id, label, others, classifiers };
-    let mut host = Browser { desk: desk.clone(), id };
+    let mut host = Browser { desk: desk.clone(), id, experiment, crew: None };
     if explore::explore(experiment, materials, &mut host).await {
         say(&Reply::Explored { id, milliseconds: (now() - started) as f32 });
     } else if desk.borrow().explore.is_none() {
@@ -209,6 +280,23 @@ async fn evaluated(desk: &Shared, experiment: &Experiment, from: u32, to: u32) -
         }
     }
     Ok(count.tally().clone())
+}
+
+/// Makes what is needed to sample planes ready.
+async fn site(desk: &Shared, id: u32, dataset: Dataset, planes: Vec<Named>) -> Result<Site, String> {
+    let mut slots = Vec::with_capacity(planes.len());
+    for (name, section) in planes {
+        slots.push((model(desk, dataset, &name).await?, section));
+    }
+    Ok(Site { id, slots })
+}
+
+/// Samples a band, if it is of the present planes.
+fn sampled(desk: &Shared, id: u32, band: Band) -> Option<Sampled> {
+    let mut desk = desk.borrow_mut();
+    let site = desk.site.as_mut().filter(|site| site.id == id)?;
+    let (classifier, section) = site.slots.get_mut(usize::from(band.slot))?;
+    Some(section.sample(classifier, band))
 }
 
 /// A model, loaded when it is first asked for. Clones share their weights.

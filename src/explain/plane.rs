@@ -1,6 +1,6 @@
 //! The decision boundary on a plane: a classifier's decisions at x + a·u + b·v for orthonormal u and v.
 
-use std::ops::Range;
+use serde::{Deserialize, Serialize};
 
 use crate::nn::{Classifier, softmax};
 use crate::random::{Random, Stream};
@@ -14,7 +14,7 @@ const NO_LENGTH: f64 = 1e-6;
 const MARGIN: f32 = 1.2;
 
 /// A plane through a picture. Its coordinates are L2 lengths; it is not cut to the box.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plane {
     origin: Vec<f32>,
     u: Vec<f32>,
@@ -121,9 +121,9 @@ impl Plane {
         [a0, a1, b0, b1]
     }
 
-    /// Classifies the `rows` of a grid of `side` × `side` points, the centres of equal cells of `extent` (least and
-    /// greatest a, then b). Rows go from greatest b to least, a increases along a row. Appends each point's predicted
-    /// class and that class's probability, 0 to 255.
+    /// Classifies the centres of some `cells` (row, column) of the `side` × `side` equal ones of `extent` (least and
+    /// greatest a, then b). Rows go from greatest b to least, a increases along a row. Each point's result depends on
+    /// nothing but that point.
     ///
     /// # Panics
     /// If the plane's pictures are not the classifier's.
@@ -132,38 +132,33 @@ impl Plane {
         classifier: &mut dyn Classifier,
         extent: [f32; 4],
         side: usize,
-        rows: Range<usize>,
-        sampled: &mut Sampled,
-    ) {
+        cells: &[(usize, usize)],
+    ) -> Sampled {
         let pixels = self.origin.len();
         let classes = classifier.classes();
         let [a0, a1, b0, b1] = extent;
         let mut pictures = vec![0.0; BATCH * pixels];
         let mut logits = vec![0.0; BATCH * classes];
-        let points: Vec<(f32, f32)> = rows
-            .flat_map(|row| (0..side).map(move |column| (row, column)))
-            .map(|(row, column)| {
+        let mut sampled = Sampled::default();
+        for cells in cells.chunks(BATCH) {
+            for (&(row, column), picture) in cells.iter().zip(pictures.chunks_exact_mut(pixels)) {
                 let share = |i: usize| (i as f32 + 0.5) / side as f32;
-                (a0 + share(column) * (a1 - a0), b1 - share(row) * (b1 - b0))
-            })
-            .collect();
-        for points in points.chunks(BATCH) {
-            for (&(a, b), picture) in points.iter().zip(pictures.chunks_exact_mut(pixels)) {
-                self.at(a, b, picture);
+                self.at(a0 + share(column) * (a1 - a0), b1 - share(row) * (b1 - b0), picture);
             }
-            let logits = &mut logits[..points.len() * classes];
-            classifier.logits(&pictures[..points.len() * pixels], logits);
+            let logits = &mut logits[..cells.len() * classes];
+            classifier.logits(&pictures[..cells.len() * pixels], logits);
             for logits in logits.chunks_exact(classes) {
                 let (class, probability) = softmax::confidence(logits);
                 sampled.classes.push(class as u8);
                 sampled.confidence.push((probability * 255.0 + 0.5) as u8);
             }
         }
+        sampled
     }
 }
 
-/// Sampled points of a plane, row by row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Sampled points of a plane, in the order they were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sampled {
     /// The predicted class.
     pub classes: Vec<u8>,
@@ -288,15 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_the_decisions_at_the_cells_centres_from_the_top_row_by_row() {
+    fn samples_are_the_decisions_at_the_cells_centres_from_the_top() {
         let x = vec![0.0; 784];
         let (mut first, mut second) = (x.clone(), x.clone());
         (first[0], second[1]) = (1.0, 1.0);
         let plane = Plane::through(&x, &first, &second, 0);
-        let mut sampled = Sampled::default();
-        // Two pieces make a whole.
-        plane.sample(&mut Corner, [-1.0, 1.0, -1.0, 1.0], 4, 0..1, &mut sampled);
-        plane.sample(&mut Corner, [-1.0, 1.0, -1.0, 1.0], 4, 1..4, &mut sampled);
+        let cells: Vec<_> = (0..16).map(|i| (i / 4, i % 4)).collect();
+        let sampled = plane.sample(&mut Corner, [-1.0, 1.0, -1.0, 1.0], 4, &cells);
         assert_eq!(sampled.classes, [2, 2, 2, 1, 2, 2, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]);
         // At (−0.75, 0.75): softmax of (0, −3, 3).
         let p = 3f64.exp() / (1.0 + (-3f64).exp() + 3f64.exp());

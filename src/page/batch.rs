@@ -11,10 +11,11 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Response};
 
 use crate::api::{self, Chunk, Line, Problem, RobustAccuracy};
+use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
 use crate::evaluate::Tally;
 use crate::experiment::Experiment;
-use crate::page::worker::Engine;
+use crate::page::worker;
 
 /// Pictures that a worker of the page attacks at a time.
 const CHUNK: u32 = 10;
@@ -232,8 +233,7 @@ impl Batch {
         if self.0.stopped.get() {
             return;
         }
-        let cores = window().navigator().hardware_concurrency() as usize;
-        let workers = cores.clamp(1, MAX_WORKERS);
+        let workers = worker::cores().min(MAX_WORKERS);
         self.change(|progress| {
             progress.place = Place::Page(workers);
             progress.remark = remark;
@@ -249,7 +249,7 @@ impl Batch {
             })
             .collect();
         let queue = Rc::new(RefCell::new(chunks));
-        for worker in 0..workers {
+        for place in 0..workers {
             let given = Rc::new(Cell::new(None));
             let on_reply = {
                 let (batch, queue, given, experiment) =
@@ -259,7 +259,7 @@ impl Batch {
                         if let Some((from, to)) = given.take() {
                             batch.count(from, to, &tally);
                         }
-                        batch.give(worker, &queue, &given, &experiment);
+                        batch.give(place, &queue, &given, &experiment);
                     }
                     Reply::Failed { message, .. } => batch.fail(message),
                     _ => {}
@@ -269,10 +269,10 @@ impl Batch {
                 let batch = self.clone();
                 move |message| batch.fail(message)
             };
-            match Engine::start(on_reply, on_crash) {
+            match worker::start(on_reply, on_crash) {
                 Ok(engine) => {
                     self.0.engines.borrow_mut().push(engine);
-                    self.give(worker, &queue, &given, experiment);
+                    self.give(place, &queue, &given, experiment);
                 }
                 Err(message) => return self.fail(message),
             }
@@ -281,7 +281,7 @@ impl Batch {
 
     fn give(
         &self,
-        worker: usize,
+        place: usize,
         queue: &RefCell<VecDeque<(u32, u32)>>,
         given: &Cell<Option<(u32, u32)>>,
         experiment: &Experiment,
@@ -290,7 +290,7 @@ impl Batch {
         match next {
             Some((from, to)) => {
                 given.set(Some((from, to)));
-                if let Some(engine) = self.0.engines.borrow().get(worker) {
+                if let Some(engine) = self.0.engines.borrow().get(place) {
                     engine.send(&Request::Evaluate { id: from, experiment: Box::new(experiment.clone()), from, to });
                 }
             }

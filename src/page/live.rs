@@ -8,10 +8,14 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::data::Dataset;
+use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
 use crate::experiment::Experiment;
 use crate::page::state::{Lab, Status};
-use crate::page::worker::Engine;
+use crate::page::worker;
+
+/// Further workers that the engine may start at most.
+const MAX_HELPERS: usize = 3;
 
 /// A prepared picture with remarks, or a sentence that says why there is none.
 pub type Prepared = Result<(Vec<u8>, Vec<String>), String>;
@@ -55,8 +59,11 @@ impl Live {
             move |reply| receive(&connection, lab, reply)
         };
         let on_crash = move |message| lab.status.set(Status::Failed(message));
-        match Engine::start(on_reply, on_crash) {
-            Ok(engine) => *connection.engine.borrow_mut() = Some(engine),
+        match worker::start(on_reply, on_crash) {
+            Ok(engine) => {
+                engine.send(&Request::Helpers { count: (worker::cores() - 1).min(MAX_HELPERS) as u8 });
+                *connection.engine.borrow_mut() = Some(engine);
+            }
             Err(message) => lab.status.set(Status::Failed(message)),
         }
         let live = Self(StoredValue::new_local(connection));
@@ -145,6 +152,6 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
             }
         }
         // The others are answers to nothing that this engine was asked, or late ones.
-        Reply::Ready | Reply::Explored { .. } | Reply::Evaluated { .. } => {}
+        Reply::Ready | Reply::Explored { .. } | Reply::Evaluated { .. } | Reply::Sampled { .. } => {}
     }
 }
