@@ -3,7 +3,7 @@
 
 use epsilon_lab::attack::{self, Item, Method, Record, Task};
 use epsilon_lab::experiment::AttackSettings;
-use epsilon_lab::nn::{Architecture, Classifier, Executor, Layer, Shape, Weights, weights::needed};
+use epsilon_lab::nn::{Architecture, Classifier, Executor, Layer, Padding, Shape, Weights, weights::needed};
 use epsilon_lab::random::{Random, Stream};
 use epsilon_lab::threat::Norm;
 #[cfg(target_arch = "wasm32")]
@@ -51,7 +51,7 @@ fn check(channels: usize, layers: Vec<Layer>) {
 }
 
 fn conv(out: usize, kernel: usize, stride: usize, padding: usize) -> Layer {
-    Layer::Conv2d { name: format!("conv{out}"), out, kernel, stride, padding }
+    Layer::Conv2d { name: format!("conv{out}"), out, kernel, stride, padding: padding.into(), groups: 1 }
 }
 
 fn linear(out: usize) -> Layer {
@@ -79,6 +79,23 @@ fn the_gradient_of_convolution_relu_and_pooling_is_that_of_finite_differences() 
 fn the_gradient_of_layers_that_stand_alone_is_that_of_finite_differences() {
     check(3, vec![Layer::Relu]);
     check(3, vec![Layer::MaxPool2d { size: 2 }]);
+    check(3, vec![Layer::AvgPool2d { size: 2 }]);
+    check(4, vec![Layer::GlobalAvgPool]);
+    check(3, vec![Layer::LeakyRelu { slope: 0.25 }, Layer::Relu6]);
+    check(3, vec![Layer::Normalize { mean: vec![0.5; 3], std: vec![0.5, 1.0, 2.0] }, Layer::Dropout { share: 0.5 }]);
+}
+
+#[test]
+fn the_gradient_of_grouped_convolutions_and_residual_blocks_is_that_of_finite_differences() {
+    let grouped = |name: &str, out, kernel, stride, groups| {
+        let padding = Padding::same(8, kernel, stride);
+        Layer::Conv2d { name: name.into(), out, kernel, stride, padding, groups }
+    };
+    check(6, vec![grouped("a", 6, 3, 1, 6), Layer::Relu6]);
+    check(6, vec![grouped("a", 6, 3, 2, 6), Layer::Relu]);
+    check(4, vec![grouped("a", 6, 3, 1, 2)]);
+    check(5, vec![grouped("a", 20, 1, 1, 1), Layer::Relu]);
+    check(4, vec![Layer::Residual { layers: vec![grouped("a", 4, 3, 1, 4), Layer::Relu, grouped("b", 4, 1, 1, 1)] }]);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Experiment;
 use crate::attack::Method;
+use crate::nn::architecture::costs;
 use crate::nn::zoo::ModelCard;
-use crate::nn::{Layer, Shape};
+use crate::nn::{Architecture, Layer, Padding, Shape};
 use crate::threat::Norm;
 
 /// A Python program that repeats the experiment with PyTorch and the model's exported weights.
@@ -36,9 +37,8 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
     line("from torch import nn");
     line("");
     line(&format!("CLASSES = {classes:?}"));
-    line(&network(card));
     line(&format!("weights = load_file({:?})", card.weights.file));
-    line("model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})");
+    line(&network(card));
     line("model.eval().requires_grad_(False)");
     line("");
     line("# The picture, 28 × 28 grey values.");
@@ -68,27 +68,56 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
     code
 }
 
-/// The network with the names that its weights have in the file.
+/// The network, with each layer's weights from the file.
 fn network(card: &ModelCard) -> String {
-    let mut modules = String::new();
-    let mut shape = card.architecture.input;
-    let costs = card.architecture.costs().unwrap_or_default();
-    for (place, (layer, cost)) in card.architecture.layers.iter().zip(&costs).enumerate() {
-        let Shape { channels, .. } = shape;
-        let (name, module) = match layer {
-            Layer::Conv2d { name, out, kernel, stride, padding } => {
-                (name.clone(), format!("nn.Conv2d({channels}, {out}, {kernel}, stride={stride}, padding={padding})"))
+    let Architecture { input, layers } = &card.architecture;
+    let modules = modules(layers, *input, 4);
+    let helper = if modules.contains("Normalize(") { NORMALIZE } else { "" };
+    let residual = if modules.contains("Residual(") { RESIDUAL } else { "" };
+    format!("{TRAINED}{helper}{residual}\n\nmodel = nn.Sequential(\n{modules})")
+}
+
+/// The layers of a chain as PyTorch modules, a line each.
+fn modules(layers: &[Layer], input: Shape, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut shape = input;
+    let costs = costs(layers, input).unwrap_or_default();
+    for (layer, cost) in layers.iter().zip(&costs) {
+        let Shape { channels, height, width } = shape;
+        let module = match layer {
+            Layer::Normalize { mean, std } => format!("Normalize({mean:?}, {std:?})"),
+            Layer::Conv2d { name, out, kernel, stride, padding: Padding { before, after }, groups } => {
+                let groups = if *groups == 1 { String::new() } else { format!(", groups={groups}") };
+                let (pad, padding) = if before == after {
+                    (String::new(), *before)
+                } else {
+                    (format!("nn.ZeroPad2d(({before}, {after}, {before}, {after})), "), 0)
+                };
+                let conv =
+                    format!("nn.Conv2d({channels}, {out}, {kernel}, stride={stride}, padding={padding}{groups})");
+                format!("{pad}trained({name:?}, {conv})")
             }
-            Layer::Relu => (format!("relu{place}"), "nn.ReLU()".into()),
-            Layer::MaxPool2d { size } => (format!("pool{place}"), format!("nn.MaxPool2d({size})")),
-            Layer::Flatten => ("flatten".into(), "nn.Flatten()".into()),
-            Layer::Linear { name, out } => (name.clone(), format!("nn.Linear({channels}, {out})")),
+            Layer::Relu => "nn.ReLU()".into(),
+            Layer::Relu6 => "nn.ReLU6()".into(),
+            Layer::LeakyRelu { slope } => format!("nn.LeakyReLU({slope:?})"),
+            Layer::Sigmoid => "nn.Sigmoid()".into(),
+            Layer::Tanh => "nn.Tanh()".into(),
+            Layer::MaxPool2d { size } => format!("nn.MaxPool2d({size})"),
+            Layer::AvgPool2d { size } => format!("nn.AvgPool2d({size})"),
+            Layer::GlobalAvgPool => format!("nn.AvgPool2d(({height}, {width}))"),
+            Layer::Flatten => "nn.Flatten()".into(),
+            Layer::Linear { name, out } => format!("trained({name:?}, nn.Linear({channels}, {out}))"),
+            Layer::Residual { layers } => {
+                let inner = modules(layers, shape, indent + 4);
+                format!("Residual(\n{inner}{:indent$})", "")
+            }
+            Layer::Dropout { share } => format!("nn.Dropout({share:?})"),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(modules, "    ({name:?}, {module}),");
+        let _ = writeln!(lines, "{:indent$}{module},", "");
         shape = cost.output;
     }
-    format!("model = nn.Sequential()\nfor name, module in [\n{modules}]:\n    model.add_module(name, module)\n")
+    lines
 }
 
 fn pgd(experiment: &Experiment) -> String {
@@ -132,6 +161,31 @@ x_adv = best
         attack.steps, attack.restarts, experiment.seed
     )
 }
+
+const TRAINED: &str = "
+
+def trained(name, module):  # with its weights from the file
+    module.load_state_dict({part: weights[f\"{name}.{part}\"].float() for part in (\"weight\", \"bias\")})
+    return module
+";
+
+const NORMALIZE: &str = "
+
+class Normalize(nn.Module):
+    def __init__(self, mean, std):
+        super().__init__()
+        self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+
+    def forward(self, x):
+        return (x - self.mean) / self.std
+";
+
+const RESIDUAL: &str = "
+
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+";
 
 const LOSS: &str = "
 def loss(image):  # what the attack raises

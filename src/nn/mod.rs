@@ -1,6 +1,7 @@
 //! Networks: described as data ([`Architecture`]), shipped with their cards ([`zoo`]), used as [`Classifier`]s.
 
 pub mod architecture;
+mod efficientnet;
 mod executor;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod ops;
@@ -12,8 +13,8 @@ pub mod train;
 pub mod weights;
 pub mod zoo;
 
-pub use architecture::{Architecture, Layer, Shape};
-pub use executor::{BuildError, Executor};
+pub use architecture::{Architecture, Layer, Padding, Shape};
+pub use executor::{Arithmetic, BuildError, Executor};
 pub use weights::Weights;
 
 /// A function from pictures to logits, with the gradient of anything that depends on the logits.

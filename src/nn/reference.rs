@@ -1,15 +1,8 @@
 //! A slow, plain network in double precision, to test the fast one against: channels first, one picture at a time, every
 //! layer by its definition.
 
+use super::architecture::{Cost, costs};
 use super::{Architecture, Layer, Shape, Weights};
-
-/// What a layer was given, to go back through it.
-struct Visit<'a> {
-    layer: &'a Layer,
-    input: Shape,
-    output: Shape,
-    values: Vec<f64>,
-}
 
 fn weights(weights: &Weights, name: &str) -> Vec<f64> {
     let (_, tensor) = weights.tensors().find(|(found, _)| *found == name).unwrap();
@@ -18,20 +11,22 @@ fn weights(weights: &Weights, name: &str) -> Vec<f64> {
 
 /// Calls with (output, input, weight) positions of every product of a convolution.
 fn products(input: Shape, output: Shape, layer: &Layer, mut each: impl FnMut(usize, usize, usize)) {
-    let &Layer::Conv2d { kernel, stride, padding, .. } = layer else { return };
+    let &Layer::Conv2d { kernel, stride, padding, groups, .. } = layer else { return };
+    let inputs = input.channels / groups;
     for o in 0..output.channels {
+        let first = o / (output.channels / groups) * inputs;
         for y in 0..output.height {
             for x in 0..output.width {
-                for c in 0..input.channels {
+                for c in 0..inputs {
                     for i in 0..kernel {
                         for j in 0..kernel {
-                            let (row, column) = ((y * stride + i).wrapping_sub(padding), x * stride + j);
-                            let column = column.wrapping_sub(padding);
+                            let row = (y * stride + i).wrapping_sub(padding.before);
+                            let column = (x * stride + j).wrapping_sub(padding.before);
                             if row < input.height && column < input.width {
                                 each(
                                     (o * output.height + y) * output.width + x,
-                                    (c * input.height + row) * input.width + column,
-                                    ((o * input.channels + c) * kernel + i) * kernel + j,
+                                    ((first + c) * input.height + row) * input.width + column,
+                                    ((o * inputs + c) * kernel + i) * kernel + j,
                                 );
                             }
                         }
@@ -42,7 +37,22 @@ fn products(input: Shape, output: Shape, layer: &Layer, mut each: impl FnMut(usi
     }
 }
 
-/// For every output of a pooling layer the position of the first greatest input of its window.
+/// For every output of a pooling layer the positions of its window.
+fn windows(input: Shape, output: Shape, (rows, columns): (usize, usize)) -> Vec<Vec<usize>> {
+    let mut windows = Vec::new();
+    for c in 0..output.channels {
+        for y in 0..output.height {
+            for x in 0..output.width {
+                let at =
+                    |i: usize| (c * input.height + y * rows + i / columns) * input.width + x * columns + i % columns;
+                windows.push((0..rows * columns).map(at).collect());
+            }
+        }
+    }
+    windows
+}
+
+/// For every output of a max-pooling layer the position of the first greatest input of its window.
 fn greatest(input: Shape, output: Shape, size: usize, values: &[f64]) -> Vec<usize> {
     let mut winners = Vec::new();
     for c in 0..output.channels {
@@ -57,6 +67,103 @@ fn greatest(input: Shape, output: Shape, size: usize, values: &[f64]) -> Vec<usi
     winners
 }
 
+/// Takes the gradient with respect to outputs to that with respect to inputs.
+type Back = Box<dyn Fn(&[f64]) -> Vec<f64>>;
+
+/// A function that is applied value by value, and its derivative.
+fn each(values: &[f64], f: impl Fn(f64) -> f64, slope: impl Fn(f64) -> f64) -> (Vec<f64>, Back) {
+    let slopes: Vec<f64> = values.iter().map(|&x| slope(x)).collect();
+    let back = move |gradient: &[f64]| gradient.iter().zip(&slopes).map(|(g, s)| g * s).collect();
+    (values.iter().map(|&x| f(x)).collect(), Box::new(back))
+}
+
+/// A linear function given by its (output, input, factor)s.
+fn linear(inputs: usize, outputs: usize, parts: Vec<(usize, usize, f64)>, values: &[f64]) -> (Vec<f64>, Back) {
+    let mut next = vec![0.0; outputs];
+    parts.iter().for_each(|&(o, i, w)| next[o] += w * values[i]);
+    let back = move |gradient: &[f64]| {
+        let mut before = vec![0.0; inputs];
+        parts.iter().for_each(|&(o, i, w)| before[i] += w * gradient[o]);
+        before
+    };
+    (next, Box::new(back))
+}
+
+fn layer(layer: &Layer, cost: &Cost, trained: &Weights, values: &[f64]) -> (Vec<f64>, Back) {
+    let (input, output) = (cost.input, cost.output);
+    let tensor = |i: usize| weights(trained, &cost.weights[i].0);
+    let add_bias = |(mut next, back): (Vec<f64>, Back)| {
+        let (bias, places) = (tensor(1), output.height * output.width);
+        next.iter_mut().enumerate().for_each(|(o, next)| *next += bias[o / places]);
+        (next, back)
+    };
+    match layer {
+        Layer::Normalize { mean, std } => {
+            let places = input.height * input.width;
+            let parts = (0..input.len()).map(|i| (i, i, 1.0 / std[i / places] as f64)).collect();
+            let centred: Vec<f64> = values.iter().enumerate().map(|(i, x)| x - mean[i / places] as f64).collect();
+            linear(input.len(), input.len(), parts, &centred)
+        }
+        Layer::Conv2d { .. } => {
+            let (w, mut parts) = (tensor(0), Vec::new());
+            products(input, output, layer, |o, i, k| parts.push((o, i, w[k])));
+            add_bias(linear(input.len(), output.len(), parts, values))
+        }
+        Layer::Linear { out, .. } => {
+            let w = tensor(0);
+            let n = input.len();
+            let parts =
+                (0..*out).flat_map(|o| (0..n).map(move |i| (o, i))).map(|(o, i)| (o, i, w[o * n + i])).collect();
+            add_bias(linear(n, *out, parts, values))
+        }
+        Layer::Relu => each(values, |x| x.max(0.0), |x| (x > 0.0) as u8 as f64),
+        Layer::Relu6 => each(values, |x| x.clamp(0.0, 6.0), |x| (x > 0.0 && x < 6.0) as u8 as f64),
+        &Layer::LeakyRelu { slope } => {
+            let slope = slope as f64;
+            each(values, |x| if x > 0.0 { x } else { slope * x }, |x| if x > 0.0 { 1.0 } else { slope })
+        }
+        Layer::Sigmoid => {
+            let f = |x: f64| 1.0 / (1.0 + (-x).exp());
+            each(values, f, |x| f(x) * (1.0 - f(x)))
+        }
+        Layer::Tanh => each(values, f64::tanh, |x| 1.0 - x.tanh() * x.tanh()),
+        Layer::MaxPool2d { size } => {
+            let winners = greatest(input, output, *size, values);
+            let parts = winners.into_iter().enumerate().map(|(o, i)| (o, i, 1.0)).collect();
+            linear(input.len(), output.len(), parts, values)
+        }
+        Layer::AvgPool2d { .. } | Layer::GlobalAvgPool => {
+            let window = match layer {
+                Layer::AvgPool2d { size } => (*size, *size),
+                _ => (input.height, input.width),
+            };
+            let mean = |(o, window): (usize, Vec<usize>)| {
+                let share = 1.0 / window.len() as f64;
+                window.into_iter().map(move |i| (o, i, share)).collect::<Vec<_>>()
+            };
+            let parts = windows(input, output, window).into_iter().enumerate().flat_map(mean).collect();
+            linear(input.len(), output.len(), parts, values)
+        }
+        Layer::Residual { layers } => {
+            let (f, back) = chain(layers, input, trained, values);
+            let back = move |gradient: &[f64]| gradient.iter().zip(back(gradient)).map(|(g, f)| g + f).collect();
+            (values.iter().zip(f).map(|(x, f)| x + f).collect(), Box::new(back))
+        }
+        Layer::Flatten | Layer::Dropout { .. } => each(values, |x| x, |_| 1.0),
+    }
+}
+
+fn chain(layers: &[Layer], input: Shape, trained: &Weights, values: &[f64]) -> (Vec<f64>, Back) {
+    let mut values = values.to_vec();
+    let mut backs = Vec::new();
+    for (of, cost) in layers.iter().zip(costs(layers, input).unwrap()) {
+        let (next, back) = layer(of, &cost, trained, &values);
+        values = next;
+        backs.push(back);
+    }
+    (values, Box::new(move |gradient| backs.iter().rev().fold(gradient.to_vec(), |gradient, back| back(&gradient))))
+}
+
 /// The logits of one picture, and the gradient of ⟨cotangent, logits⟩ with respect to it.
 pub(crate) fn run(
     architecture: &Architecture,
@@ -64,79 +171,43 @@ pub(crate) fn run(
     picture: &[f64],
     cotangent: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
-    let mut visits = Vec::new();
-    let (mut shape, mut values) = (architecture.input, picture.to_vec());
-    for (layer, cost) in architecture.layers.iter().zip(architecture.costs().unwrap()) {
-        let output = cost.output;
-        let next = match layer {
-            Layer::Conv2d { name, .. } => {
-                let (w, bias) =
-                    (weights(trained, &format!("{name}.weight")), weights(trained, &format!("{name}.bias")));
-                let plane = output.height * output.width;
-                let mut next: Vec<f64> = (0..output.len()).map(|i| bias[i / plane]).collect();
-                products(shape, output, layer, |o, i, k| next[o] += values[i] * w[k]);
-                next
-            }
-            Layer::Linear { name, .. } => {
-                let (w, bias) =
-                    (weights(trained, &format!("{name}.weight")), weights(trained, &format!("{name}.bias")));
-                let rows = bias.iter().zip(w.chunks(shape.len()));
-                rows.map(|(b, row)| b + row.iter().zip(&values).map(|(w, v)| w * v).sum::<f64>()).collect()
-            }
-            Layer::Relu => values.iter().map(|v| v.max(0.0)).collect(),
-            Layer::MaxPool2d { size } => {
-                greatest(shape, output, *size, &values).into_iter().map(|at| values[at]).collect()
-            }
-            Layer::Flatten => values.clone(),
-        };
-        visits.push(Visit { layer, input: shape, output, values: std::mem::replace(&mut values, next) });
-        shape = output;
-    }
-    let mut gradient = cotangent.to_vec();
-    for Visit { layer, input, output, values } in visits.into_iter().rev() {
-        let mut before = vec![0.0; input.len()];
-        match layer {
-            Layer::Conv2d { name, .. } => {
-                let w = weights(trained, &format!("{name}.weight"));
-                products(input, output, layer, |o, i, k| before[i] += gradient[o] * w[k]);
-            }
-            Layer::Linear { name, .. } => {
-                let w = weights(trained, &format!("{name}.weight"));
-                for (row, g) in w.chunks(input.len()).zip(&gradient) {
-                    before.iter_mut().zip(row).for_each(|(b, w)| *b += g * w);
-                }
-            }
-            Layer::Relu => {
-                for ((b, g), v) in before.iter_mut().zip(&gradient).zip(values) {
-                    *b = if v > 0.0 { *g } else { 0.0 };
-                }
-            }
-            Layer::MaxPool2d { size } => {
-                for (at, g) in greatest(input, output, *size, &values).into_iter().zip(&gradient) {
-                    before[at] += g;
-                }
-            }
-            Layer::Flatten => before.copy_from_slice(&gradient),
-        }
-        gradient = before;
-    }
-    (values, gradient)
+    let (logits, back) = chain(&architecture.layers, architecture.input, trained, picture);
+    let gradient = back(cotangent);
+    (logits, gradient)
 }
 
 mod tests {
     use super::*;
+    use crate::nn::Padding;
     use crate::random::{Random, Stream};
 
     #[test]
     fn the_reference_gradient_is_that_of_central_differences_in_direction_and_scale() {
+        let conv = |name: &str, out, kernel, stride, padding, groups| Layer::Conv2d {
+            name: name.into(),
+            out,
+            kernel,
+            stride,
+            padding,
+            groups,
+        };
         let architecture = Architecture {
             input: Shape { channels: 2, height: 9, width: 8 },
             layers: vec![
-                Layer::Conv2d { name: "a".into(), out: 3, kernel: 3, stride: 1, padding: 1 },
+                Layer::Normalize { mean: vec![0.5, 0.25], std: vec![0.5, 2.0] },
+                conv("a", 4, 3, 1, 1.into(), 1),
                 Layer::Relu,
                 Layer::MaxPool2d { size: 2 },
-                Layer::Conv2d { name: "b".into(), out: 4, kernel: 2, stride: 2, padding: 1 },
-                Layer::Relu,
+                Layer::Residual {
+                    layers: vec![conv("r", 4, 3, 1, 1.into(), 4), Layer::Tanh, conv("s", 4, 1, 1, 0.into(), 2)],
+                },
+                conv("b", 4, 2, 2, Padding { before: 1, after: 2 }, 1),
+                Layer::LeakyRelu { slope: 0.1 },
+                Layer::AvgPool2d { size: 2 },
+                Layer::Sigmoid,
+                Layer::GlobalAvgPool,
+                Layer::Relu6,
+                Layer::Dropout { share: 0.5 },
                 Layer::Flatten,
                 Layer::Linear { name: "c".into(), out: 5 },
                 Layer::Relu,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use half::f16;
 use safetensors::tensor::{Dtype as FileDtype, SafeTensors, TensorView};
 
-use super::architecture::{Architecture, Layer, Misfit};
+use super::architecture::{Architecture, Misfit};
 
 /// Named tensors, as 32-bit numbers whatever the file holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -170,23 +170,7 @@ impl Weights {
 /// # Errors
 /// If the layers do not fit together.
 pub fn needed(architecture: &Architecture) -> Result<Vec<(String, Vec<usize>)>, Misfit> {
-    let mut input = architecture.input;
-    let mut needed = Vec::new();
-    for (layer, cost) in architecture.layers.iter().zip(architecture.costs()?) {
-        let (name, shape) = match layer {
-            Layer::Conv2d { name, out, kernel, .. } => (name, vec![*out, input.channels, *kernel, *kernel]),
-            Layer::Linear { name, out } => (name, vec![*out, input.len()]),
-            Layer::Relu | Layer::MaxPool2d { .. } | Layer::Flatten => {
-                input = cost.output;
-                continue;
-            }
-        };
-        let bias = vec![shape[0]];
-        needed.push((format!("{name}.weight"), shape));
-        needed.push((format!("{name}.bias"), bias));
-        input = cost.output;
-    }
-    Ok(needed)
+    Ok(architecture.costs()?.into_iter().flat_map(|cost| cost.weights).collect())
 }
 
 /// Writes tensors (name, shape, numbers) as a safetensors file.

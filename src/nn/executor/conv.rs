@@ -1,4 +1,4 @@
-//! Convolution with bias, and with the ReLU and the max-pooling that follow it, in one pass.
+//! Convolution with bias, and with the ReLU (or ReLU6) and the max-pooling that follow it, in one pass.
 //!
 //! Forward, the lanes run across output channels. All cells of a pooling window are computed in registers, only their
 //! maximum is stored, and which cell it was (or that ReLU has switched it off) is marked. Backward, only the marked
@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use super::plan::{INACTIVE, Step};
-use super::simd::{Kernel, Width, add_scaled, whole};
-use crate::nn::Shape;
+use super::plan::{Clip, INACTIVE, Notes, Step};
+use super::simd::{Kernel, Processor, Width, add_scaled, whole};
+use crate::nn::{Padding, Shape};
 
 /// Cells that are computed at once.
 const CELLS: usize = 4;
@@ -25,17 +25,17 @@ pub(super) struct Geometry {
     pub(super) out: usize,
     pub(super) kernel: usize,
     pub(super) stride: usize,
-    pub(super) padding: usize,
+    pub(super) padding: Padding,
     /// Side of the pooling window; 1 is no pooling.
     pub(super) pool: usize,
-    /// Whether ReLU is applied.
-    pub(super) relu: bool,
+    /// What is applied after it.
+    pub(super) clip: Clip,
 }
 
 impl Geometry {
-    fn padded(&self) -> Shape {
+    pub(super) fn padded(&self) -> Shape {
         let Shape { channels, height, width } = self.input;
-        Shape { channels, height: height + 2 * self.padding, width: width + 2 * self.padding }
+        Shape { channels, height: height + self.padding.total(), width: width + self.padding.total() }
     }
 
     /// The shape after convolution and pooling.
@@ -45,9 +45,29 @@ impl Geometry {
         Shape { channels: self.out, height: side(height), width: side(width) }
     }
 
+    /// Copies a picture into the middle of the padded one.
+    pub(super) fn pad(&self, picture: &[f32], padded: &mut [f32]) {
+        self.rows(|at, row| padded[row].copy_from_slice(&picture[at]));
+    }
+
+    /// The inverse of [`Self::pad`].
+    pub(super) fn crop(&self, padded: &[f32], picture: &mut [f32]) {
+        self.rows(|at, row| picture[at].copy_from_slice(&padded[row]));
+    }
+
+    /// Calls with every row's place in the picture and in the padded picture.
+    fn rows(&self, mut each: impl FnMut(Range<usize>, Range<usize>)) {
+        let Shape { channels, height, width } = self.input;
+        let length = width * channels;
+        for row in 0..height {
+            let padded = ((row + self.padding.before) * self.padded().width + self.padding.before) * channels;
+            each(row * length..(row + 1) * length, padded..padded + length);
+        }
+    }
+
     /// Where the input of a convolution's output cell begins in the padded picture.
     #[inline(always)]
-    fn offset(&self, row: usize, column: usize) -> usize {
+    pub(super) fn offset(&self, row: usize, column: usize) -> usize {
         (row * self.padded().width + column) * self.stride * self.input.channels
     }
 }
@@ -76,7 +96,8 @@ enum Backward {
 
 impl Conv {
     /// Packs weights (out, in, kernel, kernel) and biases.
-    pub(super) fn new(geometry: Geometry, weight: &[f32], bias: &[f32], width: Width) -> Self {
+    pub(super) fn new(geometry: Geometry, weight: &[f32], bias: &[f32], processor: Processor) -> Self {
+        let width = processor.width(geometry.out);
         let Geometry { input, out, kernel, stride, pool, .. } = geometry;
         let (channels, taps, lanes) = (input.channels, kernel * kernel, width.lanes());
         let at = |o: usize, c: usize, tap: usize| weight[(o * channels + c) * taps + tap];
@@ -122,6 +143,12 @@ impl Conv {
     }
 }
 
+impl Conv {
+    pub(super) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+}
+
 impl Step for Conv {
     fn input(&self) -> usize {
         self.geometry.input.len()
@@ -132,52 +159,30 @@ impl Step for Conv {
     }
 
     fn marks(&self) -> usize {
-        if self.geometry.relu || self.geometry.pool > 1 { self.output() } else { 0 }
+        if self.geometry.clip != Clip::None || self.geometry.pool > 1 { self.output() } else { 0 }
     }
 
     fn scratch(&self) -> usize {
         self.geometry.padded().len() + PATCH
     }
 
-    fn forward(&self, input: &[f32], output: &mut [f32], marks: &mut [u8], scratch: &mut [f32]) {
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
         scratch.fill(0.0);
         let pictures = input.chunks_exact(self.input()).zip(output.chunks_exact_mut(self.output()));
         for (picture, (input, output)) in pictures.enumerate() {
-            self.pad(input, scratch);
-            let marks = &mut marks[picture * self.marks()..][..self.marks()];
+            self.geometry.pad(input, scratch);
+            let marks = &mut notes.marks[picture * self.marks()..][..self.marks()];
             self.width.run(Forward { conv: self, padded: scratch, output, marks });
         }
     }
 
-    fn backward(&self, marks: &[u8], cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
         let pictures = cotangent.chunks_exact(self.output()).zip(gradient.chunks_exact_mut(self.input()));
         for (picture, (cotangent, gradient)) in pictures.enumerate() {
             scratch.fill(0.0);
-            let marks = &marks[picture * self.marks()..][..self.marks()];
+            let marks = &notes.marks[picture * self.marks()..][..self.marks()];
             self.width.run(Scatter { conv: self, marks, cotangent, padded: scratch });
-            self.crop(scratch, gradient);
-        }
-    }
-}
-
-impl Conv {
-    /// Copies a picture into the middle of the padded one.
-    fn pad(&self, picture: &[f32], padded: &mut [f32]) {
-        self.rows(|at, row| padded[row].copy_from_slice(&picture[at]));
-    }
-
-    /// The inverse of [`Self::pad`].
-    fn crop(&self, padded: &[f32], picture: &mut [f32]) {
-        self.rows(|at, row| picture[at].copy_from_slice(&padded[row]));
-    }
-
-    /// Calls with every row's place in the picture and in the padded picture.
-    fn rows(&self, mut each: impl FnMut(Range<usize>, Range<usize>)) {
-        let Geometry { input, padding, .. } = self.geometry;
-        let length = input.width * input.channels;
-        for row in 0..input.height {
-            let padded = ((row + padding) * self.geometry.padded().width + padding) * input.channels;
-            each(row * length..(row + 1) * length, padded..padded + length);
+            self.geometry.crop(scratch, gradient);
         }
     }
 }
@@ -192,15 +197,15 @@ struct Forward<'a> {
 
 impl Kernel for Forward<'_> {
     #[inline(always)]
-    fn run<const P: usize>(mut self) {
+    fn run<const P: usize, const FUSED: bool>(mut self) {
         let Geometry { input, kernel, pool, .. } = self.conv.geometry;
         let taps = kernel * kernel * input.channels;
         let panels = self.conv.forward.as_chunks::<P>().0.chunks_exact(taps).zip(self.conv.bias.as_chunks::<P>().0);
         for (panel, (weights, bias)) in panels.enumerate() {
             if pool == 1 {
-                self.plain(panel, weights, bias);
+                self.plain::<P, FUSED>(panel, weights, bias);
             } else {
-                self.pooled(panel, weights, bias);
+                self.pooled::<P, FUSED>(panel, weights, bias);
             }
         }
     }
@@ -209,7 +214,7 @@ impl Kernel for Forward<'_> {
 impl Forward<'_> {
     /// One panel of output channels without pooling: four neighbours of a row at once.
     #[inline(always)]
-    fn plain<const P: usize>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
+    fn plain<const P: usize, const FUSED: bool>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
         let geometry = self.conv.geometry;
         let Shape { channels, height, width } = geometry.output();
         let first = panel * P;
@@ -219,11 +224,11 @@ impl Forward<'_> {
                 // At the edge the last cell is computed again.
                 let columns: [usize; CELLS] = std::array::from_fn(|i| (column + i).min(width - 1));
                 let cells = columns.map(|column| geometry.offset(row, column));
-                let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                let values = cells_of_panel::<P, FUSED>(&geometry, self.padded, cells, weights, bias);
                 for (&column, mut value) in columns.iter().zip(values) {
                     let at = (row * width + column) * channels + first;
-                    if geometry.relu {
-                        switch_off(&mut value, &mut self.marks[at..at + lanes], &[0; P]);
+                    if geometry.clip != Clip::None {
+                        switch_off(geometry.clip, &mut value, &mut self.marks[at..at + lanes], &[0; P]);
                     }
                     self.output[at..at + lanes].copy_from_slice(&value[..lanes]);
                 }
@@ -233,7 +238,7 @@ impl Forward<'_> {
 
     /// One panel of output channels with pooling: four cells of a window at once.
     #[inline(always)]
-    fn pooled<const P: usize>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
+    fn pooled<const P: usize, const FUSED: bool>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
         let geometry = self.conv.geometry;
         let pool = geometry.pool;
         let Shape { channels, height, width } = geometry.output();
@@ -247,15 +252,15 @@ impl Forward<'_> {
                     // A window that is no multiple of four ends with its last cell again.
                     let window: [usize; CELLS] = std::array::from_fn(|i| (group + i).min(pool * pool - 1));
                     let cells = window.map(|cell| from + self.conv.cells[cell]);
-                    let values = cells_of_panel(&geometry, self.padded, cells, weights, bias);
+                    let values = cells_of_panel::<P, FUSED>(&geometry, self.padded, cells, weights, bias);
                     for i in 0..CELLS {
                         keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
                     }
                 }
                 let at = (row * width + column) * channels + first;
                 let marks = &mut self.marks[at..at + lanes];
-                if geometry.relu {
-                    switch_off(&mut best, marks, &which);
+                if geometry.clip != Clip::None {
+                    switch_off(geometry.clip, &mut best, marks, &which);
                 } else {
                     marks.copy_from_slice(&which.map(|which| which as u8)[..lanes]);
                 }
@@ -268,7 +273,7 @@ impl Forward<'_> {
 /// The convolution's outputs at four cells, for one panel of channels. Each is summed in the order bias, kernel row,
 /// kernel column, input channel.
 #[inline(always)]
-fn cells_of_panel<const P: usize>(
+fn cells_of_panel<const P: usize, const FUSED: bool>(
     geometry: &Geometry,
     padded: &[f32],
     cells: [usize; CELLS],
@@ -281,10 +286,10 @@ fn cells_of_panel<const P: usize>(
     for (row, weights) in weights.chunks_exact(run).enumerate() {
         let [x, y, z, u] = cells.map(|cell| &padded[cell + row * stride..][..run]);
         for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
-            add_scaled(&mut a, x, w);
-            add_scaled(&mut b, y, w);
-            add_scaled(&mut c, z, w);
-            add_scaled(&mut d, u, w);
+            add_scaled::<_, FUSED>(&mut a, x, w);
+            add_scaled::<_, FUSED>(&mut b, y, w);
+            add_scaled::<_, FUSED>(&mut c, z, w);
+            add_scaled::<_, FUSED>(&mut d, u, w);
         }
     }
     [a, b, c, d]
@@ -301,14 +306,16 @@ fn keep_greatest<const P: usize>(best: &mut [f32; P], which: &mut [u32; P], valu
     }
 }
 
-/// ReLU, and the mark of each lane that is off. What is not a number stays on.
+/// Clips, and marks each lane that is off. What is not a number stays on.
 #[inline(always)]
-fn switch_off<const P: usize>(values: &mut [f32; P], marks: &mut [u8], which: &[u32; P]) {
+fn switch_off<const P: usize>(clip: Clip, values: &mut [f32; P], marks: &mut [u8], which: &[u32; P]) {
     let mut all = [0u8; P];
+    let upper = clip.upper();
     for lane in 0..P {
-        let off = values[lane] <= 0.0;
-        all[lane] = if off { INACTIVE } else { which[lane] as u8 };
-        values[lane] = if off { 0.0 } else { values[lane] };
+        let (below, above) = (values[lane] <= 0.0, values[lane] >= upper);
+        all[lane] = if below | above { INACTIVE } else { which[lane] as u8 };
+        values[lane] = if below { 0.0 } else { values[lane] };
+        values[lane] = if above { upper } else { values[lane] };
     }
     marks.copy_from_slice(&all[..marks.len()]);
 }
@@ -335,7 +342,7 @@ struct Active {
 
 impl Kernel for Scatter<'_> {
     #[inline(always)]
-    fn run<const P: usize>(mut self) {
+    fn run<const P: usize, const FUSED: bool>(mut self) {
         let Shape { channels, height, width } = self.conv.geometry.output();
         let mut list = [Active::default(); LIST];
         for row in 0..height {
@@ -344,9 +351,9 @@ impl Kernel for Scatter<'_> {
                 for first in (0..channels).step_by(LIST) {
                     let length = self.active(window, first..channels.min(first + LIST), &mut list);
                     match &self.conv.backward {
-                        Backward::Kernels(kernels) => self.kernels::<P>(row, column, kernels, &list[..length]),
+                        Backward::Kernels(kernels) => self.kernels::<P, FUSED>(row, column, kernels, &list[..length]),
                         Backward::Patches { side, size, kernels } => {
-                            self.patch(row, column, (*side, *size, kernels), &list[..length]);
+                            self.patch::<FUSED>(row, column, (*side, *size, kernels), &list[..length]);
                         }
                     }
                 }
@@ -372,7 +379,13 @@ impl Scatter<'_> {
 
     /// Adds the kernel of every active output where it was applied.
     #[inline(always)]
-    fn kernels<const P: usize>(&mut self, row: usize, column: usize, kernels: &[f32], active: &[Active]) {
+    fn kernels<const P: usize, const FUSED: bool>(
+        &mut self,
+        row: usize,
+        column: usize,
+        kernels: &[f32],
+        active: &[Active],
+    ) {
         let geometry = self.conv.geometry;
         let run = geometry.kernel * geometry.input.channels;
         let stride = geometry.padded().width * geometry.input.channels;
@@ -382,14 +395,20 @@ impl Scatter<'_> {
             let weights = &kernels[channel as usize * geometry.kernel * run..][..geometry.kernel * run];
             for kernel_row in 0..geometry.kernel {
                 let target = &mut self.padded[from + kernel_row * stride..][..run];
-                add_scaled_row::<P>(target, cotangent, &weights[kernel_row * run..][..run]);
+                add_scaled_row::<P, FUSED>(target, cotangent, &weights[kernel_row * run..][..run]);
             }
         }
     }
 
     /// Sums the kernels of the active outputs in a patch, then adds the patch.
     #[inline(always)]
-    fn patch(&mut self, row: usize, column: usize, (side, size, kernels): (usize, usize, &[f32]), active: &[Active]) {
+    fn patch<const FUSED: bool>(
+        &mut self,
+        row: usize,
+        column: usize,
+        (side, size, kernels): (usize, usize, &[f32]),
+        active: &[Active],
+    ) {
         let geometry = self.conv.geometry;
         let pool = geometry.pool;
         let mut patch = [0.0; LARGEST_PATCH];
@@ -398,7 +417,7 @@ impl Scatter<'_> {
                 let at = (channel as usize * pool * pool + cell as usize) * size + block * PATCH;
                 // The kernels are whole blocks, so there always is one.
                 let Some(weights) = kernels[at..].first_chunk::<PATCH>() else { continue };
-                add_scaled(patch, cotangent, weights);
+                add_scaled::<_, FUSED>(patch, cotangent, weights);
             }
         }
         let from = geometry.offset(row * pool, column * pool);
@@ -414,16 +433,16 @@ impl Scatter<'_> {
 
 /// target += x · w for a row of any length.
 #[inline(always)]
-fn add_scaled_row<const P: usize>(target: &mut [f32], x: f32, w: &[f32]) {
+fn add_scaled_row<const P: usize, const FUSED: bool>(target: &mut [f32], x: f32, w: &[f32]) {
     let (targets, target) = target.as_chunks_mut::<P>();
     let (weights, w) = w.as_chunks::<P>();
     for (target, w) in targets.iter_mut().zip(weights) {
         // Through a copy: in place, the compiler would have to reckon with target and w overlapping.
         let mut sum = *target;
-        add_scaled(&mut sum, x, w);
+        add_scaled::<_, FUSED>(&mut sum, x, w);
         *target = sum;
     }
-    for (target, w) in target.iter_mut().zip(w) {
-        *target += x * w;
+    for (target, &w) in target.iter_mut().zip(w) {
+        add_scaled::<1, FUSED>(std::array::from_mut(target), x, &[w]);
     }
 }

@@ -1,7 +1,8 @@
-//! Fully connected layers, with the ReLU that follows, as products with packed matrices.
+//! Fully connected layers, with the ReLU (or ReLU6) that follows, as products with packed matrices. A convolution with a
+//! kernel of 1 × 1 is the same layer at every place.
 
-use super::plan::{INACTIVE, Step};
-use super::simd::{Kernel, Width, add_scaled, whole};
+use super::plan::{Clip, INACTIVE, Notes, Step};
+use super::simd::{Kernel, Processor, Width, add_scaled, whole};
 
 /// Rows (pictures) of a product that are computed at once.
 const ROWS: usize = 4;
@@ -9,6 +10,8 @@ const ROWS: usize = 4;
 const PANELS: usize = 4;
 /// Inner length of a block of a panel that stays in the first cache.
 const BLOCK: usize = 384;
+/// Rows that go through all panels together, so that they stay in a cache.
+const TILE: usize = 64;
 
 /// A matrix (inner, outer), cut into panels of as many columns as there are lanes.
 struct Packed {
@@ -43,14 +46,14 @@ struct Product<'a> {
 
 impl Kernel for Product<'_> {
     #[inline(always)]
-    fn run<const P: usize>(mut self) {
+    fn run<const P: usize, const FUSED: bool>(mut self) {
         let rows = self.output.len() / self.matrix.outer;
         if rows < ROWS {
             for row in 0..rows {
-                self.row::<P>(row);
+                self.row::<P, FUSED>(row);
             }
         } else {
-            self.rows::<P>(rows);
+            self.rows::<P, FUSED>(rows);
         }
     }
 }
@@ -59,7 +62,7 @@ impl Product<'_> {
     /// A matrix–vector product, four panels at once, over the inner indices whose input is not zero: adding zero times
     /// a finite weight changes no sum, and after ReLU half of the inputs are zero.
     #[inline(always)]
-    fn row<const P: usize>(&mut self, row: usize) {
+    fn row<const P: usize, const FUSED: bool>(&mut self, row: usize) {
         let Packed { inner, outer, .. } = *self.matrix;
         let input = &self.input[row * inner..][..inner];
         let output = &mut self.output[row * outer..][..outer];
@@ -82,7 +85,7 @@ impl Product<'_> {
                 let index = index as usize;
                 let x = input[index];
                 for i in 0..PANELS {
-                    add_scaled(&mut sums[i], x, &panel[i][index]);
+                    add_scaled::<_, FUSED>(&mut sums[i], x, &panel[i][index]);
                 }
             }
             output.copy_from_slice(&sums.as_flattened()[..output.len()]);
@@ -91,35 +94,50 @@ impl Product<'_> {
 
     /// A matrix–matrix product in blocks of the inner length.
     #[inline(always)]
-    fn rows<const P: usize>(&mut self, rows: usize) {
-        let Packed { inner, outer, .. } = *self.matrix;
+    fn rows<const P: usize, const FUSED: bool>(&mut self, rows: usize) {
+        let inner = self.matrix.inner;
         let panels = self.matrix.panels.as_chunks::<P>().0;
-        for (panel, weights) in panels.chunks_exact(inner).enumerate() {
-            let column = panel * P;
-            let lanes = P.min(outer - column);
-            for from in (0..inner).step_by(BLOCK) {
-                let weights = &weights[from..inner.min(from + BLOCK)];
-                for row in (0..rows).step_by(ROWS) {
-                    // At the end the last row is computed again.
-                    let row: [usize; ROWS] = std::array::from_fn(|i| (row + i).min(rows - 1));
-                    let mut sums = [[0.0; P]; ROWS];
-                    for i in 0..ROWS {
-                        sums[i][..lanes].copy_from_slice(&self.output[row[i] * outer + column..][..lanes]);
-                    }
-                    let [x, y, z, u] = row.map(|row| &self.input[row * inner + from..][..weights.len()]);
-                    let [mut a, mut b, mut c, mut d] = sums;
-                    for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
-                        add_scaled(&mut a, x, w);
-                        add_scaled(&mut b, y, w);
-                        add_scaled(&mut c, z, w);
-                        add_scaled(&mut d, u, w);
-                    }
-                    let sums = [a, b, c, d];
-                    for i in 0..ROWS {
-                        self.output[row[i] * outer + column..][..lanes].copy_from_slice(&sums[i][..lanes]);
+        for tile in (0..rows).step_by(TILE) {
+            let end = rows.min(tile + TILE);
+            for (panel, weights) in panels.chunks_exact(inner).enumerate() {
+                for from in (0..inner).step_by(BLOCK) {
+                    let weights = &weights[from..inner.min(from + BLOCK)];
+                    for row in (tile..end).step_by(ROWS) {
+                        // At the end the last row is computed again.
+                        let row: [usize; ROWS] = std::array::from_fn(|i| (row + i).min(end - 1));
+                        self.four::<P, FUSED>(row, from, panel * P, weights);
                     }
                 }
             }
+        }
+    }
+
+    /// Adds to one panel of four rows what the inner indices from `from` on bring.
+    #[inline(always)]
+    fn four<const P: usize, const FUSED: bool>(
+        &mut self,
+        row: [usize; ROWS],
+        from: usize,
+        column: usize,
+        weights: &[[f32; P]],
+    ) {
+        let Packed { inner, outer, .. } = *self.matrix;
+        let lanes = P.min(outer - column);
+        let mut sums = [[0.0; P]; ROWS];
+        for i in 0..ROWS {
+            sums[i][..lanes].copy_from_slice(&self.output[row[i] * outer + column..][..lanes]);
+        }
+        let [x, y, z, u] = row.map(|row| &self.input[row * inner + from..][..weights.len()]);
+        let [mut a, mut b, mut c, mut d] = sums;
+        for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
+            add_scaled::<_, FUSED>(&mut a, x, w);
+            add_scaled::<_, FUSED>(&mut b, y, w);
+            add_scaled::<_, FUSED>(&mut c, z, w);
+            add_scaled::<_, FUSED>(&mut d, u, w);
+        }
+        let sums = [a, b, c, d];
+        for i in 0..ROWS {
+            self.output[row[i] * outer + column..][..lanes].copy_from_slice(&sums[i][..lanes]);
         }
     }
 }
@@ -129,74 +147,88 @@ pub(super) struct Linear {
     forward: Packed,
     backward: Packed,
     bias: Vec<f32>,
-    relu: bool,
+    /// How many vectors of one picture go through it.
+    places: usize,
+    clip: Clip,
 }
 
 impl Linear {
-    /// Packs weights (out, in) and biases. `order` says which column of the weights belongs to each input.
-    pub(super) fn new(weight: &[f32], bias: &[f32], order: impl Fn(usize) -> usize, relu: bool, width: Width) -> Self {
+    /// Packs weights (out, in) and biases. `order` says which column of the weights belongs to each input; `places` is
+    /// how many vectors of one picture the layer is applied to.
+    pub(super) fn new(
+        weight: &[f32],
+        bias: &[f32],
+        order: impl Fn(usize) -> usize,
+        places: usize,
+        clip: Clip,
+        processor: Processor,
+    ) -> Self {
         let out = bias.len();
         let inner = weight.len() / out;
         let order: Vec<usize> = (0..inner).map(order).collect();
         Self {
-            forward: Packed::new(inner, out, width, |i, o| weight[o * inner + order[i]]),
-            backward: Packed::new(out, inner, width, |o, i| weight[o * inner + order[i]]),
+            forward: Packed::new(inner, out, processor.width(out), |i, o| weight[o * inner + order[i]]),
+            backward: Packed::new(out, inner, processor.width(inner), |o, i| weight[o * inner + order[i]]),
             // −0 would be the only sum that adding a zero changes.
             bias: bias.iter().map(|bias| bias + 0.0).collect(),
-            relu,
+            places,
+            clip,
         }
     }
 }
 
 impl Step for Linear {
     fn input(&self) -> usize {
-        self.forward.inner
+        self.places * self.forward.inner
     }
 
     fn output(&self) -> usize {
-        self.forward.outer
+        self.places * self.forward.outer
     }
 
     fn marks(&self) -> usize {
-        if self.relu { self.output() } else { 0 }
+        if self.clip == Clip::None { 0 } else { self.output() }
     }
 
     fn scratch(&self) -> usize {
         self.forward.inner.max(self.forward.outer) + 1
     }
 
-    fn forward(&self, input: &[f32], output: &mut [f32], marks: &mut [u8], scratch: &mut [f32]) {
-        for output in output.chunks_exact_mut(self.output()) {
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
+        for output in output.chunks_exact_mut(self.bias.len()) {
             output.copy_from_slice(&self.bias);
         }
         let width = self.forward.width;
         width.run(Product { matrix: &self.forward, input, output, indices: scratch });
-        if self.relu {
-            relu(output, marks);
-        }
+        self.clip.apply(output, notes.marks);
     }
 
-    fn backward(&self, marks: &[u8], cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
-        if self.relu {
-            relu_backward(marks, cotangent);
-        }
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
+        switch_off(notes.marks, cotangent);
         gradient.fill(0.0);
         let width = self.backward.width;
         width.run(Product { matrix: &self.backward, input: cotangent, output: gradient, indices: scratch });
     }
 }
 
-/// ReLU in place, marking what is off. What is not a number stays on.
-pub(super) fn relu(values: &mut [f32], marks: &mut [u8]) {
-    for (value, mark) in values.iter_mut().zip(marks) {
-        let off = *value <= 0.0;
-        *mark = if off { INACTIVE } else { 0 };
-        *value = if off { 0.0 } else { *value };
+impl Clip {
+    /// Clips in place, marking what is off. What is not a number stays on.
+    pub(super) fn apply(self, values: &mut [f32], marks: &mut [u8]) {
+        if self == Self::None {
+            return;
+        }
+        let upper = self.upper();
+        for (value, mark) in values.iter_mut().zip(marks) {
+            let (below, above) = (*value <= 0.0, *value >= upper);
+            *mark = if below | above { INACTIVE } else { 0 };
+            *value = if below { 0.0 } else { *value };
+            *value = if above { upper } else { *value };
+        }
     }
 }
 
 /// Sets to zero what was off.
-pub(super) fn relu_backward(marks: &[u8], cotangent: &mut [f32]) {
+pub(super) fn switch_off(marks: &[u8], cotangent: &mut [f32]) {
     for (cotangent, &mark) in cotangent.iter_mut().zip(marks) {
         *cotangent = if mark == INACTIVE { 0.0 } else { *cotangent };
     }

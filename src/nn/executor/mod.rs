@@ -1,13 +1,16 @@
 //! The [`Executor`]: runs a network and its input gradient, fast enough to be live in a browser.
 //!
 //! An architecture is compiled once into a list of steps ([`plan`]) with packed weights; there is no graph and no
-//! allocation per call. One file per family of kernels: [`conv`] (with ReLU and pooling fused), [`linear`], [`plain`]
-//! for what stands alone. A new layer is a new [`plan::Step`] and a line in [`plan::compile`].
+//! allocation per call. One file per family of kernels: [`conv`] (with ReLU and pooling fused), [`depthwise`],
+//! [`grouped`], [`linear`], [`residual`], [`plain`] for what stands alone. A new layer is a new [`plan::Step`] and a line in [`plan::compile`].
 
 mod conv;
+mod depthwise;
+mod grouped;
 mod linear;
 mod plain;
 mod plan;
+mod residual;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -16,20 +19,23 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use plan::BuildError;
+pub use simd::Arithmetic;
 
 use self::plain::{channels_first, channels_last};
-use self::plan::Step;
-use self::simd::Width;
+use self::plan::{Notes, Step};
+use self::simd::Processor;
 use super::weights::Weights;
 use super::{Architecture, Classifier, Shape};
 
-/// Pictures that go through all steps together: few enough that caches hold their activations, enough that the weights
-/// of linear layers are read seldom.
+/// Pictures that go through all steps together, at most: enough that the weights of linear layers are read seldom.
 const BLOCK: usize = 16;
+/// Values between two steps that caches hold: larger pictures go through one by one.
+const CACHED: usize = 1 << 18;
 
 /// A network ready to run. Clones share their weights and have buffers of their own: clone one for each thread.
 ///
-/// Results are the same to the bit on every platform, for every batch a picture is part of.
+/// Results are the same to the bit for every batch a picture is part of and, with [`Arithmetic::Exact`], on every
+/// platform.
 #[derive(Clone)]
 pub struct Executor {
     network: Arc<Network>,
@@ -40,17 +46,19 @@ struct Network {
     input: Shape,
     classes: usize,
     steps: Vec<Box<dyn Step>>,
+    /// Pictures that go through all steps together.
+    block: usize,
 }
 
 /// Grown when first needed, then kept.
 #[derive(Clone, Default)]
 struct Buffers {
-    /// The values before each step and after the last, of one block of pictures.
-    values: Vec<Vec<f32>>,
+    /// The values, or their cotangents, before and after a step, of one block of pictures.
+    values: [Vec<f32>; 2],
     /// The marks of each step, of all pictures.
     marks: Vec<Vec<u8>>,
-    /// The cotangents before and after a step, of one block.
-    cotangents: [Vec<f32>; 2],
+    /// What each step keeps, of all pictures.
+    kept: Vec<Vec<f32>>,
     /// For any step.
     scratch: Vec<f32>,
     /// The cotangents of the logits, of all pictures.
@@ -58,25 +66,35 @@ struct Buffers {
 }
 
 impl Executor {
-    /// Makes a network ready to run.
+    /// Makes a network ready to run, with results that are the same everywhere.
     ///
     /// # Errors
     /// If the layers do not fit together or the weights do not fit the layers.
     pub fn new(architecture: &Architecture, weights: &Weights) -> Result<Self, BuildError> {
-        Self::with_width(architecture, weights, Width::widest())
+        Self::with(architecture, weights, Arithmetic::Exact)
+    }
+
+    /// Makes a network ready to run.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(architecture: &Architecture, weights: &Weights, arithmetic: Arithmetic) -> Result<Self, BuildError> {
+        Self::on(architecture, weights, Processor::this(arithmetic))
     }
 
     /// The same with the instructions that every processor of this kind has.
     #[cfg(test)]
     pub(crate) fn portable(architecture: &Architecture, weights: &Weights) -> Result<Self, BuildError> {
-        Self::with_width(architecture, weights, Width::PORTABLE)
+        Self::on(architecture, weights, Processor::PORTABLE)
     }
 
-    fn with_width(architecture: &Architecture, weights: &Weights, width: Width) -> Result<Self, BuildError> {
-        let steps = plan::compile(architecture, weights, width)?;
+    fn on(architecture: &Architecture, weights: &Weights, processor: Processor) -> Result<Self, BuildError> {
+        let steps = plan::compile(architecture, weights, processor)?;
         let classes = steps.last().ok_or(BuildError::Empty)?.output();
+        let widest = steps.iter().map(|step| step.output()).fold(architecture.input.len(), usize::max);
+        let block = (CACHED / widest).clamp(1, BLOCK);
         Ok(Self {
-            network: Arc::new(Network { input: architecture.input, classes, steps }),
+            network: Arc::new(Network { input: architecture.input, classes, steps, block }),
             buffers: Buffers::default(),
         })
     }
@@ -84,7 +102,7 @@ impl Executor {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Network { input, classes, steps } = &*self.network;
+        let Network { input, classes, steps, .. } = &*self.network;
         f.debug_struct("Executor")
             .field("input", input)
             .field("classes", classes)
@@ -106,8 +124,8 @@ impl Classifier for Executor {
         let (network, buffers) = (&*self.network, &mut self.buffers);
         network.check(images.len(), logits.len());
         let pictures = network.pictures(images.len());
-        network.reserve(buffers, pictures.min(BLOCK), pictures.min(BLOCK));
-        for (images, logits) in network.blocks(images).zip(logits.chunks_mut(BLOCK * network.classes)) {
+        network.reserve(buffers, pictures.min(network.block), pictures.min(network.block));
+        for (images, logits) in network.blocks(images).zip(logits.chunks_mut(network.block * network.classes)) {
             network.forward(buffers, 0, images, logits);
         }
     }
@@ -123,19 +141,21 @@ impl Classifier for Executor {
         network.check(images.len(), logits.len());
         assert_eq!(images.len(), gradient.len(), "the gradient is as long as the images");
         let pictures = network.pictures(images.len());
-        network.reserve(buffers, pictures.min(BLOCK), pictures);
+        network.reserve(buffers, pictures.min(network.block), pictures);
         for (block, (images, logits)) in
-            network.blocks(images).zip(logits.chunks_mut(BLOCK * network.classes)).enumerate()
+            network.blocks(images).zip(logits.chunks_mut(network.block * network.classes)).enumerate()
         {
-            network.forward(buffers, block * BLOCK, images, logits);
+            network.forward(buffers, block * network.block, images, logits);
         }
         let mut cotangents = std::mem::take(&mut buffers.logits);
         cotangents.clear();
         cotangents.resize(logits.len(), 0.0);
         cotangent(logits, &mut cotangents);
-        let gradients = gradient.chunks_mut(BLOCK * network.input.len());
-        for (block, (cotangents, gradient)) in cotangents.chunks(BLOCK * network.classes).zip(gradients).enumerate() {
-            network.backward(buffers, block * BLOCK, cotangents, gradient);
+        let gradients = gradient.chunks_mut(network.block * network.input.len());
+        for (block, (cotangents, gradient)) in
+            cotangents.chunks(network.block * network.classes).zip(gradients).enumerate()
+        {
+            network.backward(buffers, block * network.block, cotangents, gradient);
         }
         buffers.logits = cotangents;
     }
@@ -153,7 +173,7 @@ impl Network {
     }
 
     fn blocks<'a>(&self, images: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
-        images.chunks(BLOCK * self.input.len())
+        images.chunks(self.block * self.input.len())
     }
 
     fn reserve(&self, buffers: &mut Buffers, block: usize, pictures: usize) {
@@ -162,51 +182,52 @@ impl Network {
                 buffer.resize(length, T::default());
             }
         }
-        buffers.values.resize_with(self.steps.len() + 1, Vec::new);
         buffers.marks.resize_with(self.steps.len(), Vec::new);
-        grow(&mut buffers.values[0], block * self.input.len());
+        buffers.kept.resize_with(self.steps.len(), Vec::new);
+        let widest = self.steps.iter().map(|step| step.output()).fold(self.input.len(), usize::max);
+        for values in &mut buffers.values {
+            grow(values, block * widest);
+        }
         for (index, step) in self.steps.iter().enumerate() {
-            grow(&mut buffers.values[index + 1], block * step.output());
             grow(&mut buffers.marks[index], pictures * step.marks());
+            grow(&mut buffers.kept[index], pictures * step.kept());
             grow(&mut buffers.scratch, step.scratch());
-            for cotangents in &mut buffers.cotangents {
-                grow(cotangents, block * step.input().max(step.output()));
-            }
         }
     }
 
     /// Runs one block, whose first picture is `first` of all.
     fn forward(&self, buffers: &mut Buffers, first: usize, images: &[f32], logits: &mut [f32]) {
         let pictures = self.pictures(images.len());
-        channels_last(self.input, images, &mut buffers.values[0][..images.len()]);
+        let Buffers { values: [before, after], marks, kept, scratch, .. } = buffers;
+        channels_last(self.input, images, &mut before[..images.len()]);
         for (index, step) in self.steps.iter().enumerate() {
-            let [input, output] = &mut buffers.values[index..index + 2] else { continue };
-            let marks = &mut buffers.marks[index][first * step.marks()..][..pictures * step.marks()];
-            step.forward(
-                &input[..pictures * step.input()],
-                &mut output[..pictures * step.output()],
-                marks,
-                &mut buffers.scratch[..step.scratch()],
-            );
+            let notes = notes(step.as_ref(), &mut marks[index], &mut kept[index], first, pictures);
+            let (input, output) = (&before[..pictures * step.input()], &mut after[..pictures * step.output()]);
+            step.forward(input, output, notes, &mut scratch[..step.scratch()]);
+            std::mem::swap(before, after);
         }
-        logits.copy_from_slice(&buffers.values[self.steps.len()][..logits.len()]);
+        logits.copy_from_slice(&before[..logits.len()]);
     }
 
     /// The gradient of one block that has been run.
     fn backward(&self, buffers: &mut Buffers, first: usize, cotangents: &[f32], gradient: &mut [f32]) {
         let pictures = self.pictures(gradient.len());
-        let [after, before] = &mut buffers.cotangents;
+        let Buffers { values: [after, before], marks, kept, scratch, .. } = buffers;
         after[..cotangents.len()].copy_from_slice(cotangents);
         for (index, step) in self.steps.iter().enumerate().rev() {
-            let marks = &buffers.marks[index][first * step.marks()..][..pictures * step.marks()];
-            step.backward(
-                marks,
-                &mut after[..pictures * step.output()],
-                &mut before[..pictures * step.input()],
-                &mut buffers.scratch[..step.scratch()],
-            );
+            let notes = notes(step.as_ref(), &mut marks[index], &mut kept[index], first, pictures);
+            let (cotangent, input) = (&mut after[..pictures * step.output()], &mut before[..pictures * step.input()]);
+            step.backward(notes, cotangent, input, &mut scratch[..step.scratch()]);
             std::mem::swap(after, before);
         }
         channels_first(self.input, &after[..gradient.len()], gradient);
+    }
+}
+
+/// The notes of a step on some of all pictures.
+fn notes<'a>(step: &dyn Step, marks: &'a mut [u8], kept: &'a mut [f32], first: usize, pictures: usize) -> Notes<'a> {
+    Notes {
+        marks: &mut marks[first * step.marks()..][..pictures * step.marks()],
+        kept: &mut kept[first * step.kept()..][..pictures * step.kept()],
     }
 }

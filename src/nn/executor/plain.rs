@@ -1,16 +1,17 @@
-//! Layers that stand alone: ReLU and max-pooling without a convolution or linear layer before them to be fused with,
-//! and the change between channels-last and the order channel, row, column.
+//! Layers that stand alone: activations and pooling that are not fused with the layer before them, normalisation, and
+//! the change between channels-last and the order channel, row, column.
 
-use super::linear::{relu, relu_backward};
-use super::plan::Step;
+use super::linear::switch_off;
+use super::plan::{Clip, INACTIVE, Notes, Step};
 use crate::nn::Shape;
 
-/// max(0, x).
-pub(super) struct Relu {
+/// ReLU or ReLU6.
+pub(super) struct Clipped {
     pub(super) length: usize,
+    pub(super) clip: Clip,
 }
 
-impl Step for Relu {
+impl Step for Clipped {
     fn input(&self) -> usize {
         self.length
     }
@@ -23,14 +24,187 @@ impl Step for Relu {
         self.length
     }
 
-    fn forward(&self, input: &[f32], output: &mut [f32], marks: &mut [u8], _: &mut [f32]) {
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, _: &mut [f32]) {
         output.copy_from_slice(input);
-        relu(output, marks);
+        self.clip.apply(output, notes.marks);
     }
 
-    fn backward(&self, marks: &[u8], cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
-        relu_backward(marks, cotangent);
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+        switch_off(notes.marks, cotangent);
         gradient.copy_from_slice(cotangent);
+    }
+}
+
+/// Leaky ReLU.
+pub(super) struct Leaky {
+    pub(super) length: usize,
+    pub(super) slope: f32,
+}
+
+impl Step for Leaky {
+    fn input(&self) -> usize {
+        self.length
+    }
+
+    fn output(&self) -> usize {
+        self.length
+    }
+
+    fn marks(&self) -> usize {
+        self.length
+    }
+
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, _: &mut [f32]) {
+        for ((output, &x), mark) in output.iter_mut().zip(input).zip(notes.marks) {
+            let left = x <= 0.0;
+            *mark = if left { INACTIVE } else { 0 };
+            *output = if left { self.slope * x } else { x };
+        }
+    }
+
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+        for ((gradient, &c), &mark) in gradient.iter_mut().zip(&*cotangent).zip(&*notes.marks) {
+            *gradient = if mark == INACTIVE { self.slope * c } else { c };
+        }
+    }
+}
+
+/// Functions whose derivative follows from their value, which is kept.
+pub(super) struct Smooth {
+    pub(super) length: usize,
+    pub(super) function: Function,
+}
+
+/// Which.
+#[derive(Clone, Copy)]
+pub(super) enum Function {
+    Sigmoid,
+    Tanh,
+}
+
+impl Step for Smooth {
+    fn input(&self) -> usize {
+        self.length
+    }
+
+    fn output(&self) -> usize {
+        self.length
+    }
+
+    fn kept(&self) -> usize {
+        self.length
+    }
+
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, _: &mut [f32]) {
+        for (output, &x) in output.iter_mut().zip(input) {
+            *output = match self.function {
+                Function::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
+                Function::Tanh => libm::tanhf(x),
+            };
+        }
+        notes.kept.copy_from_slice(output);
+    }
+
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+        for ((gradient, &c), &y) in gradient.iter_mut().zip(&*cotangent).zip(&*notes.kept) {
+            *gradient = match self.function {
+                Function::Sigmoid => c * (y * (1.0 - y)),
+                Function::Tanh => c * (1.0 - y * y),
+            };
+        }
+    }
+}
+
+/// (x − mean) / std for each channel.
+pub(super) struct Normalize {
+    pub(super) shape: Shape,
+    pub(super) mean: Vec<f32>,
+    pub(super) std: Vec<f32>,
+}
+
+impl Step for Normalize {
+    fn input(&self) -> usize {
+        self.shape.len()
+    }
+
+    fn output(&self) -> usize {
+        self.shape.len()
+    }
+
+    fn forward(&self, input: &[f32], output: &mut [f32], _: Notes, _: &mut [f32]) {
+        let places = input.chunks_exact(self.mean.len()).zip(output.chunks_exact_mut(self.mean.len()));
+        for (input, output) in places {
+            for (((output, x), mean), std) in output.iter_mut().zip(input).zip(&self.mean).zip(&self.std) {
+                *output = (x - mean) / std;
+            }
+        }
+    }
+
+    fn backward(&self, _: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+        let places = cotangent.chunks_exact(self.std.len()).zip(gradient.chunks_exact_mut(self.std.len()));
+        for (cotangent, gradient) in places {
+            for ((gradient, c), std) in gradient.iter_mut().zip(cotangent).zip(&self.std) {
+                *gradient = c / std;
+            }
+        }
+    }
+}
+
+/// The mean of windows of `rows` × `columns`, which leave no gap and do not overlap.
+pub(super) struct Mean {
+    pub(super) shape: Shape,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl Mean {
+    fn windows(&self) -> (usize, usize) {
+        (self.shape.height / self.rows, self.shape.width / self.columns)
+    }
+
+    /// Calls with every input cell that is in a window, and the window.
+    fn cells(&self, mut each: impl FnMut(usize, usize)) {
+        let (high, wide) = self.windows();
+        for row in 0..high * self.rows {
+            for column in 0..wide * self.columns {
+                each(row * self.shape.width + column, row / self.rows * wide + column / self.columns);
+            }
+        }
+    }
+}
+
+impl Step for Mean {
+    fn input(&self) -> usize {
+        self.shape.len()
+    }
+
+    fn output(&self) -> usize {
+        let (high, wide) = self.windows();
+        self.shape.channels * high * wide
+    }
+
+    fn forward(&self, input: &[f32], output: &mut [f32], _: Notes, _: &mut [f32]) {
+        let (channels, share) = (self.shape.channels, (self.rows * self.columns) as f32);
+        output.fill(0.0);
+        for (input, output) in input.chunks_exact(self.input()).zip(output.chunks_exact_mut(self.output())) {
+            self.cells(|cell, window| {
+                let (x, sum) = (&input[cell * channels..][..channels], &mut output[window * channels..][..channels]);
+                sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+            });
+        }
+        output.iter_mut().for_each(|sum| *sum /= share);
+    }
+
+    fn backward(&self, _: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+        let (channels, share) = (self.shape.channels, (self.rows * self.columns) as f32);
+        gradient.fill(0.0);
+        cotangent.iter_mut().for_each(|c| *c /= share);
+        let pictures = cotangent.chunks_exact(self.output()).zip(gradient.chunks_exact_mut(self.input()));
+        for (cotangent, gradient) in pictures {
+            self.cells(|cell, window| {
+                gradient[cell * channels..][..channels].copy_from_slice(&cotangent[window * channels..][..channels]);
+            });
+        }
     }
 }
 
@@ -71,8 +245,8 @@ impl Step for MaxPool {
         self.output()
     }
 
-    fn forward(&self, input: &[f32], output: &mut [f32], marks: &mut [u8], _: &mut [f32]) {
-        let outputs = output.chunks_exact_mut(self.output()).zip(marks.chunks_exact_mut(self.output()));
+    fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, _: &mut [f32]) {
+        let outputs = output.chunks_exact_mut(self.output()).zip(notes.marks.chunks_exact_mut(self.output()));
         for (input, (output, marks)) in input.chunks_exact(self.input()).zip(outputs) {
             self.windows(|to, from| {
                 let (mut best, mut which) = (f32::NEG_INFINITY, 0);
@@ -87,9 +261,9 @@ impl Step for MaxPool {
         }
     }
 
-    fn backward(&self, marks: &[u8], cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+    fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
         gradient.fill(0.0);
-        let outputs = cotangent.chunks_exact(self.output()).zip(marks.chunks_exact(self.output()));
+        let outputs = cotangent.chunks_exact(self.output()).zip(notes.marks.chunks_exact(self.output()));
         for (gradient, (cotangent, marks)) in gradient.chunks_exact_mut(self.input()).zip(outputs) {
             self.windows(|to, from| {
                 if let Some(at) = from.nth(marks[to] as usize) {
@@ -114,11 +288,11 @@ impl Step for Reorder {
         self.shape.len()
     }
 
-    fn forward(&self, input: &[f32], output: &mut [f32], _: &mut [u8], _: &mut [f32]) {
+    fn forward(&self, input: &[f32], output: &mut [f32], _: Notes, _: &mut [f32]) {
         channels_first(self.shape, input, output);
     }
 
-    fn backward(&self, _: &[u8], cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
+    fn backward(&self, _: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
         channels_last(self.shape, cotangent, gradient);
     }
 }

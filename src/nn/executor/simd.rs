@@ -1,52 +1,107 @@
 //! Vector lanes without intrinsics: loops over arrays of constant length, which the compiler turns into vector code.
 //!
 //! Kernels are generic over the number P of lanes. Lanes run across *independent* outputs and every output is summed in
-//! one fixed order, so results are the same to the bit for any P and on any platform. For the same reason a
-//! multiplication and an addition are never contracted into one instruction.
+//! one fixed order, so results are the same to the bit for any P and on any platform, as long as a multiplication and
+//! an addition are rounded one after the other. Contracting them into one instruction is faster and leaves that
+//! promise: see [`Arithmetic`].
 
-/// How many lanes a panel of weights has.
+/// How products are summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Every product and every sum is rounded: the same result to the bit on every platform.
+    #[default]
+    Exact,
+    /// One rounding for both (fused multiply–add) where the processor can: faster, and different in the last bits.
+    Fused,
+}
+
+/// What kernels are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Width(Lanes);
+pub(crate) struct Processor {
+    widest: Lanes,
+    /// Whether products are fused with sums; only where the processor can.
+    fused: bool,
+}
+
+/// How many lanes a panel of weights has, and how it is computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Width {
+    lanes: Lanes,
+    fused: bool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lanes {
     /// For registers of 128 bits: WebAssembly, SSE2, NEON.
     Eight,
-    /// For registers of 256 bits: AVX2. Made only where the processor has it.
+    /// For registers of 256 bits: AVX2. Made only where the processor has it, and FMA.
     #[cfg(target_arch = "x86_64")]
     Sixteen,
+    /// For registers of 512 bits: AVX-512. Made only where the processor has it.
+    #[cfg(target_arch = "x86_64")]
+    ThirtyTwo,
+}
+
+/// Whether fused multiply–adds belong to what every processor of the target has.
+const FUSED_EVERYWHERE: bool =
+    cfg!(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "relaxed-simd")));
+
+impl Processor {
+    /// What every processor of the target has.
+    #[cfg(test)]
+    pub(crate) const PORTABLE: Self = Self { widest: Lanes::Eight, fused: false };
+
+    /// The widest that this processor has.
+    pub(crate) fn this(arithmetic: Arithmetic) -> Self {
+        let fused = arithmetic == Arithmetic::Fused;
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") {
+                return Self { widest: if has!("avx512f") { Lanes::ThirtyTwo } else { Lanes::Sixteen }, fused };
+            }
+        }
+        Self { widest: Lanes::Eight, fused: fused && FUSED_EVERYWHERE }
+    }
+
+    /// The greatest width that so many independent outputs fill.
+    pub(crate) fn width(self, outputs: usize) -> Width {
+        #[cfg(target_arch = "x86_64")]
+        if self.widest == Lanes::ThirtyTwo && outputs <= 16 {
+            return Width { lanes: Lanes::Sixteen, fused: self.fused };
+        }
+        let _ = outputs;
+        Width { lanes: self.widest, fused: self.fused }
+    }
 }
 
 impl Width {
-    /// What every processor of the target has.
-    pub(crate) const PORTABLE: Self = Self(Lanes::Eight);
-
-    /// The widest that this processor has.
-    pub(crate) fn widest() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return Self(Lanes::Sixteen);
-        }
-        Self::PORTABLE
-    }
-
     /// The number of lanes.
     pub(crate) fn lanes(self) -> usize {
-        match self.0 {
+        match self.lanes {
             Lanes::Eight => 8,
             #[cfg(target_arch = "x86_64")]
             Lanes::Sixteen => 16,
+            #[cfg(target_arch = "x86_64")]
+            Lanes::ThirtyTwo => 32,
         }
     }
 
     /// Runs a kernel with this many lanes.
     #[inline]
     pub(crate) fn run(self, kernel: impl Kernel) {
-        match self.0 {
-            Lanes::Eight => kernel.run::<8>(),
+        match (self.lanes, self.fused) {
+            (Lanes::Eight, false) => kernel.run::<8, false>(),
+            (Lanes::Eight, true) => kernel.run::<8, true>(),
+            // SAFETY: these widths come from `Processor::this`, which has found the instructions.
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Sixteen` is made only by `widest`, which has found AVX2.
-            Lanes::Sixteen => unsafe { with_avx2(kernel) },
+            (Lanes::Sixteen, false) => unsafe { with_avx2::<false>(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            (Lanes::Sixteen, true) => unsafe { with_avx2::<true>(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            (Lanes::ThirtyTwo, false) => unsafe { with_avx512::<false>(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            (Lanes::ThirtyTwo, true) => unsafe { with_avx512::<true>(kernel) },
         }
     }
 }
@@ -54,21 +109,61 @@ impl Width {
 /// A computation that is written once for any number of lanes. `run` must be `#[inline(always)]`, so that it is
 /// compiled with the vector instructions of its caller.
 pub(crate) trait Kernel {
-    /// Computes with P lanes.
-    fn run<const P: usize>(self);
+    /// Computes with P lanes, with fused multiply–adds or without.
+    fn run<const P: usize, const FUSED: bool>(self);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn with_avx2(kernel: impl Kernel) {
-    kernel.run::<16>();
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<const FUSED: bool>(kernel: impl Kernel) {
+    kernel.run::<16, FUSED>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn with_avx512<const FUSED: bool>(kernel: impl Kernel) {
+    kernel.run::<32, FUSED>();
 }
 
 /// acc += x · w, lane by lane.
 #[inline(always)]
-pub(crate) fn add_scaled<const P: usize>(acc: &mut [f32; P], x: f32, w: &[f32; P]) {
+pub(crate) fn add_scaled<const P: usize, const FUSED: bool>(acc: &mut [f32; P], x: f32, w: &[f32; P]) {
+    add_products::<P, FUSED>(acc, &[x; P], w);
+}
+
+/// acc += x · w, lane by lane, each lane with an x of its own.
+#[inline(always)]
+pub(crate) fn add_products<const P: usize, const FUSED: bool>(acc: &mut [f32; P], x: &[f32; P], w: &[f32; P]) {
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    if FUSED {
+        return relaxed::add_products(acc, x, w);
+    }
     for lane in 0..P {
-        acc[lane] += x * w[lane];
+        acc[lane] = if FUSED { x[lane].mul_add(w[lane], acc[lane]) } else { acc[lane] + x[lane] * w[lane] };
+    }
+}
+
+/// What Rust has no portable name for: its `mul_add` promises one rounding, relaxed SIMD one or two.
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+mod relaxed {
+    use std::arch::wasm32::{f32x4, f32x4_extract_lane, f32x4_relaxed_madd};
+
+    #[inline(always)]
+    pub(super) fn add_products<const P: usize>(acc: &mut [f32; P], x: &[f32; P], w: &[f32; P]) {
+        let four = |v: &[f32; 4]| f32x4(v[0], v[1], v[2], v[3]);
+        let ((accs, acc), (xs, x), (ws, w)) = (acc.as_chunks_mut::<4>(), x.as_chunks(), w.as_chunks());
+        for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
+            *acc += x * w;
+        }
+        for ((acc, x), w) in accs.iter_mut().zip(xs).zip(ws) {
+            let sum = f32x4_relaxed_madd(four(x), four(w), four(acc));
+            *acc = [
+                f32x4_extract_lane::<0>(sum),
+                f32x4_extract_lane::<1>(sum),
+                f32x4_extract_lane::<2>(sum),
+                f32x4_extract_lane::<3>(sum),
+            ];
+        }
     }
 }
 

@@ -4,45 +4,95 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::nn::reference;
-use crate::nn::{Layer, weights::needed};
+use crate::nn::{Layer, Padding, weights::needed};
 use crate::random::{Random, Stream};
 
-/// A network with all kinds of layers in all kinds of orders.
+fn conv(name: &'static str) -> impl Strategy<Value = Layer> {
+    // The number of groups divides that of the input's channels or the network is dropped.
+    let groups = prop_oneof![4 => Just(1usize), 1 => Just(2), 1 => Just(3)];
+    let shape = (groups, 1usize..20, prop::option::weighted(0.2, Just(())));
+    (shape, 1usize..5, 1usize..3, 0usize..3, 0usize..3).prop_map(
+        move |((groups, out, deep), kernel, stride, before, after)| {
+            let out = if deep.is_some() { groups } else { out.next_multiple_of(groups) };
+            let padding = Padding { before, after };
+            Layer::Conv2d { name: name.into(), out, kernel, stride, padding, groups }
+        },
+    )
+}
+
+fn linear(name: &'static str) -> impl Strategy<Value = Vec<Layer>> {
+    let clip = prop_oneof![Just(None), Just(Some(Layer::Relu)), Just(Some(Layer::Relu6))];
+    (1usize..70, clip)
+        .prop_map(move |(out, clip)| std::iter::once(Layer::Linear { name: name.into(), out }).chain(clip).collect())
+}
+
+/// A network with all kinds of piecewise linear layers in all kinds of orders.
 fn architecture() -> impl Strategy<Value = Architecture> {
-    let conv =
-        |name: &'static str| {
-            (1usize..20, 1usize..5, 1usize..3, 0usize..3).prop_map(move |(out, kernel, stride, padding)| {
-                Layer::Conv2d { name: name.into(), out, kernel, stride, padding }
-            })
-        };
     let plain = || {
-        prop::collection::vec(
-            prop_oneof![Just(Layer::Relu), (1usize..4).prop_map(|size| Layer::MaxPool2d { size })],
-            0..4,
-        )
-    };
-    let linear = |name: &'static str| {
-        (1usize..40, any::<bool>()).prop_map(move |(out, relu)| {
-            let linear = Layer::Linear { name: name.into(), out };
-            if relu { vec![linear, Layer::Relu] } else { vec![linear] }
-        })
+        let layer = prop_oneof![
+            3 => Just(Layer::Relu),
+            3 => (1usize..4).prop_map(|size| Layer::MaxPool2d { size }),
+            1 => Just(Layer::Relu6),
+            1 => Just(Layer::LeakyRelu { slope: 0.25 }),
+        ];
+        prop::collection::vec(layer, 0..4)
     };
     let head = prop_oneof![
         1 => Just(vec![]),
         1 => Just(vec![Layer::Flatten]),
-        4 => (plain(), linear("c"), linear("d"))
-            .prop_map(|(_, c, d)| [vec![Layer::Flatten], c, d].concat()),
+        4 => (linear("c"), linear("d")).prop_map(|(c, d)| [vec![Layer::Flatten], c, d].concat()),
     ];
     let shape = (1usize..4, 4usize..14, 4usize..14);
-    (shape, plain(), conv("a"), plain(), prop::option::of((conv("b"), plain())), head).prop_filter_map(
-        "the layers must fit",
-        |((channels, height, width), first, a, second, b, head)| {
-            let b = b.map_or(vec![], |(b, plain)| [vec![b], plain].concat());
-            let layers = [first, vec![a], second, b, head].concat();
-            let network = Architecture { input: Shape { channels, height, width }, layers };
-            network.costs().is_ok().then_some(network)
-        },
+    fitting(
+        shape,
+        (plain(), conv("a"), plain(), prop::option::of((conv("b"), plain())), head).prop_map(
+            |(first, a, second, b, head)| {
+                let b = b.map_or(vec![], |(b, plain)| [vec![b], plain].concat());
+                [first, vec![a], second, b, head].concat()
+            },
+        ),
     )
+}
+
+/// A network with the others: smooth functions, means, residual blocks. Nothing after a smooth function has a kink, on
+/// whose two sides rounding could put a value.
+fn smooth_architecture() -> impl Strategy<Value = Architecture> {
+    let smooth = || prop_oneof![Just(Layer::Sigmoid), Just(Layer::Tanh)];
+    let mean = prop_oneof![
+        Just(vec![]),
+        (1usize..4).prop_map(|size| vec![Layer::AvgPool2d { size }]),
+        Just(vec![Layer::GlobalAvgPool]),
+        Just(vec![Layer::AvgPool2d { size: 2 }, Layer::GlobalAvgPool]),
+    ];
+    let layers = ((1usize..40, any::<bool>()), conv("a"), smooth(), smooth(), mean, prop::option::of(linear("d")));
+    fitting(
+        (Just(3), 4usize..14, 4usize..14),
+        layers.prop_map(|((channels, depthwise), a, one, two, mean, linear)| {
+            let conv = |name: &str, kernel, groups| {
+                let padding = Padding { before: (kernel - 1) / 2, after: kernel / 2 };
+                Layer::Conv2d { name: name.into(), out: channels, kernel, stride: 1, padding, groups }
+            };
+            let groups = if depthwise { channels } else { 1 };
+            let block = vec![conv("r", 3, groups), one, Layer::Dropout { share: 0.5 }, conv("s", 2, 1)];
+            let first = Layer::Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+            let head = linear.map_or(vec![], |mut linear| {
+                linear.truncate(1);
+                [vec![Layer::Flatten], linear].concat()
+            });
+            [vec![first, a, Layer::Relu6, conv("q", 1, 1), Layer::Residual { layers: block }, two], mean, head].concat()
+        }),
+    )
+}
+
+/// Those whose layers fit together.
+fn fitting(
+    shape: impl Strategy<Value = (usize, usize, usize)>,
+    layers: impl Strategy<Value = Vec<Layer>>,
+) -> impl Strategy<Value = Architecture> {
+    (shape, layers).prop_filter_map("the layers must fit", |((channels, height, width), layers)| {
+        let network = Architecture { input: Shape { channels, height, width }, layers };
+        network.costs().is_ok().then_some(network)
+    })
 }
 
 /// Multiples of 1/8: sums of products of them are exact in single precision, and ties abound.
@@ -76,16 +126,12 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn any_network_gives_the_logits_and_gradients_of_its_definition(
-        network in architecture(), pictures in prop_oneof![1usize..6, 14usize..20], seed: u64,
-    ) {
-        let mut random = Random::new(seed, Stream::Weights, 0);
-        let weights = trained(&network, &mut random);
-        let mut executor = Executor::new(&network, &weights).unwrap();
+/// Logits and gradients against the definition.
+fn check(network: &Architecture, pictures: usize, seed: u64) {
+    let mut random = Random::new(seed, Stream::Weights, 0);
+    let weights = trained(network, &mut random);
+    for arithmetic in [Arithmetic::Exact, Arithmetic::Fused] {
+        let mut executor = Executor::with(network, &weights, arithmetic).unwrap();
         let (pixels, classes) = (network.input.len(), executor.classes());
         let images = eighths(&mut random, pictures * pixels);
         let cotangents = eighths(&mut random, pictures * classes);
@@ -93,15 +139,33 @@ proptest! {
         let double = |v: &[f32]| v.iter().map(|&v| v as f64).collect::<Vec<_>>();
         for i in 0..pictures {
             let (image, cotangent) = (&images[i * pixels..][..pixels], &cotangents[i * classes..][..classes]);
-            let (expected, slope) = reference::run(&network, &weights, &double(image), &double(cotangent));
-            prop_assert!(close(&logits[i * classes..][..classes], &expected), "logits of {i}");
-            prop_assert!(close(&gradient[i * pixels..][..pixels], &slope), "gradient of {i}");
+            let (expected, slope) = reference::run(network, &weights, &double(image), &double(cotangent));
+            assert!(close(&logits[i * classes..][..classes], &expected), "logits of {i}");
+            assert!(close(&gradient[i * pixels..][..pixels], &slope), "gradient of {i}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_network_gives_the_logits_and_gradients_of_its_definition(
+        network in architecture(), pictures in prop_oneof![1usize..6, 14usize..20], seed: u64,
+    ) {
+        check(&network, pictures, seed);
+    }
+
+    #[test]
+    fn so_do_networks_of_smooth_functions_means_and_residual_blocks(
+        network in smooth_architecture(), pictures in 1usize..6, seed: u64,
+    ) {
+        check(&network, pictures, seed);
     }
 
     #[test]
     fn results_are_the_same_to_the_bit_for_any_number_of_lanes_and_any_batch(
-        network in architecture(), pictures in 1usize..20, seed: u64,
+        network in prop_oneof![architecture(), smooth_architecture()], pictures in 1usize..20, seed: u64,
     ) {
         let mut random = Random::new(seed, Stream::Weights, 0);
         let mut weights = trained(&network, &mut random);
@@ -134,7 +198,7 @@ proptest! {
 #[test]
 fn of_equal_cells_the_first_takes_the_whole_gradient_and_relu_at_zero_none() {
     let network = |layers| Architecture { input: Shape { channels: 1, height: 2, width: 2 }, layers };
-    let conv = Layer::Conv2d { name: "a".into(), out: 1, kernel: 1, stride: 1, padding: 0 };
+    let conv = Layer::Conv2d { name: "a".into(), out: 1, kernel: 1, stride: 1, padding: 0.into(), groups: 1 };
     let mut weights = Weights::default();
     weights.insert("a.weight", vec![1, 1, 1, 1], vec![1.0]).unwrap();
     weights.insert("a.bias", vec![1], vec![0.0]).unwrap();

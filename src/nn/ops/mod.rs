@@ -7,6 +7,8 @@
 
 mod conv_block;
 mod cross_entropy;
+mod fixed;
+mod grouped_conv;
 mod matrix;
 mod pool;
 mod relu;
@@ -15,6 +17,8 @@ use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor};
 
 pub use conv_block::ConvBlock;
 pub use cross_entropy::cross_entropy;
+pub use fixed::fixed;
+pub use grouped_conv::GroupedConv;
 pub use pool::max_pool2d;
 pub use relu::relu;
 

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use fit::{Step, fit};
 pub use measure::{clean, measure, under_attack};
-pub use network::NetworkError;
+pub use network::{Network, NetworkError};
 pub use recipe::{Adversary, Augmentation, Recipe, Schedule};
 
 use crate::data::source::{self, SourceError};

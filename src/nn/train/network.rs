@@ -1,15 +1,17 @@
 //! A network whose weights can be trained.
 
+use std::slice::ChunksExact;
+
 use candle_core::{Device, Result, Tensor, Var};
 
 use crate::nn::architecture::Misfit;
-use crate::nn::ops::{self, ConvBlock};
+use crate::nn::ops::{self, ConvBlock, GroupedConv};
 use crate::nn::weights::{self, Weights, WeightsError};
 use crate::nn::{Architecture, Layer};
 use crate::random::{Random, Stream};
 
 /// An architecture with its weights as candle variables.
-pub(super) struct Network {
+pub struct Network {
     architecture: Architecture,
     names: Vec<String>,
     variables: Vec<Var>,
@@ -43,34 +45,58 @@ impl Network {
 
     /// The logits (N, K) of pictures (N, C, H, W).
     pub fn forward(&self, pictures: &Tensor) -> Result<Tensor> {
-        let mut x = pictures.clone();
-        let mut variables = self.variables.chunks_exact(2);
-        let mut next = || match variables.next() {
-            Some([weight, bias]) => Ok((weight, bias)),
+        self.chain(&self.architecture.layers, pictures.clone(), &mut self.variables.chunks_exact(2), true)
+    }
+
+    /// Applies layers, taking their weights and biases in turn. The gradient with respect to the `first` layer's input is
+    /// not wanted.
+    fn chain(&self, layers: &[Layer], x: Tensor, variables: &mut ChunksExact<Var>, first: bool) -> Result<Tensor> {
+        let mut x = x;
+        let next = |variables: &mut ChunksExact<'_, Var>| match variables.next() {
+            Some([weight, bias]) => Ok((weight.clone(), bias.clone())),
             _ => candle_core::bail!("a layer without weights"),
         };
-        let layers = &self.architecture.layers;
         let mut index = 0;
         while index < layers.len() {
+            let input_gradient = !first || index > 0;
             match &layers[index] {
-                Layer::Conv2d { stride, padding, .. } => {
-                    let (weight, bias) = next()?;
-                    let relu = matches!(layers.get(index + 1), Some(Layer::Relu));
-                    let pool = match layers.get(index + 1 + relu as usize) {
-                        Some(&Layer::MaxPool2d { size }) if size <= 15 => size,
-                        _ => 1,
-                    };
-                    let block = ConvBlock { stride: *stride, padding: *padding, relu, pool, input_gradient: index > 0 };
-                    x = block.forward(&x, weight, bias)?;
-                    index += relu as usize + (pool > 1) as usize;
+                &Layer::Conv2d { stride, padding, groups, .. } => {
+                    let (weight, bias) = next(variables)?;
+                    if groups > 1 {
+                        x = GroupedConv { stride, padding, groups, input_gradient }.forward(&x, &weight, &bias)?;
+                    } else {
+                        let relu = matches!(layers.get(index + 1), Some(Layer::Relu));
+                        let pool = match layers.get(index + 1 + relu as usize) {
+                            Some(&Layer::MaxPool2d { size }) if size <= 15 => size,
+                            _ => 1,
+                        };
+                        let even = padding.before.min(padding.after);
+                        if padding.before != padding.after {
+                            for side in [2, 3] {
+                                x = x.pad_with_zeros(side, padding.before - even, padding.after - even)?;
+                            }
+                        }
+                        let block = ConvBlock { stride, padding: even, relu, pool, input_gradient };
+                        x = block.forward(&x, &weight, &bias)?;
+                        index += relu as usize + (pool > 1) as usize;
+                    }
                 }
                 Layer::Relu => x = ops::relu(&x)?,
                 Layer::MaxPool2d { size } => x = ops::max_pool2d(&x, *size)?,
                 Layer::Flatten => x = x.flatten_from(1)?,
                 Layer::Linear { .. } => {
-                    let (weight, bias) = next()?;
-                    x = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
+                    let (weight, bias) = next(variables)?;
+                    x = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
                 }
+                Layer::Residual { layers } => x = (&x + self.chain(layers, x.clone(), variables, !input_gradient)?)?,
+                Layer::Dropout { .. } => {}
+                fixed @ (Layer::Normalize { .. }
+                | Layer::Relu6
+                | Layer::LeakyRelu { .. }
+                | Layer::Sigmoid
+                | Layer::Tanh
+                | Layer::AvgPool2d { .. }
+                | Layer::GlobalAvgPool) => x = ops::fixed(fixed, &x)?,
             }
             index += 1;
         }
@@ -114,10 +140,17 @@ impl Network {
 mod tests {
     use super::*;
     use crate::nn::ops::check;
-    use crate::nn::{Classifier, Executor, Shape};
+    use crate::nn::{Classifier, Executor, Padding, Shape};
 
     fn odd_architecture() -> Architecture {
-        let conv = |name: &str, out, stride| Layer::Conv2d { name: name.into(), out, kernel: 3, stride, padding: 1 };
+        let conv = |name: &str, out, stride| Layer::Conv2d {
+            name: name.into(),
+            out,
+            kernel: 3,
+            stride,
+            padding: 1.into(),
+            groups: 1,
+        };
         Architecture {
             input: Shape { channels: 1, height: 9, width: 8 },
             layers: vec![
@@ -135,9 +168,35 @@ mod tests {
         }
     }
 
+    /// What the others lack.
+    fn smooth_architecture() -> Architecture {
+        let conv = |name: &str, out, groups, padding| Layer::Conv2d {
+            name: name.into(),
+            out,
+            kernel: 3,
+            stride: 1,
+            padding,
+            groups,
+        };
+        Architecture {
+            input: Shape { channels: 2, height: 8, width: 9 },
+            layers: vec![
+                Layer::Normalize { mean: vec![0.4, 0.6], std: vec![0.5, 2.0] },
+                conv("a", 8, 1, Padding { before: 0, after: 2 }),
+                Layer::Tanh,
+                Layer::Residual { layers: vec![conv("b", 8, 8, 1.into()), Layer::Sigmoid, conv("c", 8, 2, 1.into())] },
+                Layer::AvgPool2d { size: 2 },
+                Layer::LeakyRelu { slope: 0.1 },
+                Layer::GlobalAvgPool,
+                Layer::Flatten,
+                Layer::Linear { name: "d".into(), out: 3 },
+            ],
+        }
+    }
+
     #[test]
     fn the_executor_computes_what_is_trained() {
-        for architecture in [Architecture::small_cnn(), odd_architecture()] {
+        for architecture in [Architecture::small_cnn(), odd_architecture(), smooth_architecture()] {
             let input = architecture.input;
             let network = Network::new(architecture.clone(), 5).unwrap();
             let pictures = check::normal(6, &[3, input.channels, input.height, input.width]).abs().unwrap().detach();
@@ -154,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_gradient_of_every_weight_of_a_whole_network_is_the_slope_of_the_loss() {
-        for architecture in [Architecture::small_cnn(), odd_architecture()] {
+        for architecture in [Architecture::small_cnn(), odd_architecture(), smooth_architecture()] {
             let input = architecture.input;
             let network = Network::new(architecture, 5).unwrap();
             let pictures = check::normal(6, &[4, input.channels, input.height, input.width]).abs().unwrap().detach();
