@@ -19,6 +19,7 @@ export async function run({ browser, report, options, out }) {
   execFileSync(path.join(root, "benches/build"), { stdio: ["ignore", "inherit", "inherit"] });
   const server = await serveFiles({
     "/engine/": path.join(out, "engine"),
+    "/relaxed/": path.join(out, "relaxed"),
     "/modules/": path.join(root, "benches/node_modules"),
     "/assets/": path.join(root, "assets"),
     "/reference/": path.join(root, "tests/reference"),
@@ -30,14 +31,15 @@ export async function run({ browser, report, options, out }) {
     page.on("console", (message) => message.type() === "error" && console.error(`bench: ${message.text()}`));
     await page.goto(`${server.url}page.html`);
     await page.waitForFunction(() => globalThis.bench !== undefined);
-    const names = options.peers ? [...always, ...peers] : always;
+    const relaxed = fs.existsSync(path.join(out, "relaxed")) ? ["epsilon-lab-relaxed"] : [];
+    const names = [...always, ...relaxed, ...(options.peers ? peers : [])];
     for (const name of names) await page.evaluate((name) => globalThis.bench.enter(name), name);
 
-    const rounds = options.quick ? 3 : 41;
+    const rounds = options.quick ? 3 : 31;
     const milliseconds = options.quick ? 5 : 20;
     for (const kind of options.peers ? ["step", "forward"] : ["step"]) {
       const errors = await page.evaluate((kind) => globalThis.bench.errors(kind), kind);
-      for (const batch of [1, 32]) {
+      for (const batch of [1, 32, 256]) {
         const settings = { kind, batch, rounds, milliseconds };
         const medians = await page.evaluate((settings) => globalThis.bench.medians(settings), settings);
         for (const [name, median] of Object.entries(medians)) {

@@ -4,7 +4,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
-    use epsilon_lab::nn::{Architecture, Classifier, Executor, Weights, softmax};
+    use epsilon_lab::nn::{Architecture, Arithmetic, Classifier, Executor, Weights, softmax};
     use wasm_bindgen::prelude::*;
 
     /// A network.
@@ -24,7 +24,10 @@ mod entry {
         pub fn new(architecture: &str, weights: &[u8]) -> Result<Network, JsError> {
             console_error_panic_hook::set_once();
             let architecture: Architecture = serde_json::from_str(architecture)?;
-            let executor = Executor::new(&architecture, &Weights::read(weights)?)?;
+            // Built with relaxed SIMD, it is to be used.
+            let relaxed = cfg!(target_feature = "relaxed-simd");
+            let arithmetic = if relaxed { Arithmetic::Fused } else { Arithmetic::Exact };
+            let executor = Executor::with(&architecture, &Weights::read(weights)?, arithmetic)?;
             Ok(Self { executor, logits: Vec::new() })
         }
 

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::plan::{Clip, INACTIVE, Notes, Step};
-use super::simd::{Kernel, Processor, Width, add_scaled, whole};
+use super::simd::{Kernel, Processor, Width, add_scaled, store, whole};
 use crate::nn::{Padding, Shape};
 
 /// Cells that are computed at once.
@@ -43,6 +43,11 @@ impl Geometry {
         let Shape { height, width, .. } = self.padded();
         let side = |n: usize| ((n - self.kernel) / self.stride + 1) / self.pool;
         Shape { channels: self.out, height: side(height), width: side(width) }
+    }
+
+    /// Whether it is what most small networks begin with: one channel, a kernel of 3 × 3, pooling over 2 × 2.
+    fn is_usual_first(&self) -> bool {
+        (self.input.channels, self.kernel, self.stride, self.pool) == (1, 3, 1, 2)
     }
 
     /// Copies a picture into the middle of the padded one.
@@ -204,6 +209,8 @@ impl Kernel for Forward<'_> {
         for (panel, (weights, bias)) in panels.enumerate() {
             if pool == 1 {
                 self.plain::<P, FUSED>(panel, weights, bias);
+            } else if self.conv.geometry.is_usual_first() {
+                self.first::<P, FUSED>(panel, weights, bias);
             } else {
                 self.pooled::<P, FUSED>(panel, weights, bias);
             }
@@ -228,12 +235,55 @@ impl Forward<'_> {
                 for (&column, mut value) in columns.iter().zip(values) {
                     let at = (row * width + column) * channels + first;
                     if geometry.clip != Clip::None {
-                        switch_off(geometry.clip, &mut value, &mut self.marks[at..at + lanes], &[0; P]);
+                        let marks = switch_off(geometry.clip, &mut value, &[0; P]);
+                        store(self.marks, at, lanes, &marks);
                     }
-                    self.output[at..at + lanes].copy_from_slice(&value[..lanes]);
+                    store(self.output, at, lanes, &value);
                 }
             }
         }
+    }
+
+    /// One panel of the usual first layer: what a window sees is held in registers, and nothing is left to be looped
+    /// over at run time. Sums as [`cells_of_panel`] does.
+    #[inline(always)]
+    fn first<const P: usize, const FUSED: bool>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
+        let geometry = self.conv.geometry;
+        let Shape { channels, height, width } = geometry.output();
+        let Some(weights) = weights.first_chunk::<9>() else { return };
+        let (first, padded_width) = (panel * P, geometry.padded().width);
+        let lanes = P.min(channels - first);
+        for row in 0..height {
+            for column in 0..width {
+                let from = 2 * (row * padded_width + column);
+                // The scratch goes on behind the picture, so there always are four.
+                let seen: [[f32; 4]; 4] = std::array::from_fn(|i| {
+                    self.padded[from + i * padded_width..].first_chunk::<4>().copied().unwrap_or_default()
+                });
+                let mut values = [*bias; CELLS];
+                for (tap, weights) in weights.iter().enumerate() {
+                    for (cell, value) in values.iter_mut().enumerate() {
+                        add_scaled::<_, FUSED>(value, seen[cell / 2 + tap / 3][cell % 2 + tap % 3], weights);
+                    }
+                }
+                let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
+                for (cell, value) in values.iter().enumerate() {
+                    keep_greatest(&mut best, &mut which, value, cell as u32);
+                }
+                self.store((row * width + column) * channels + first, lanes, best, &which);
+            }
+        }
+    }
+
+    /// Clips and stores the maxima of a window, and which cells they were.
+    #[inline(always)]
+    fn store<const P: usize>(&mut self, at: usize, lanes: usize, mut best: [f32; P], which: &[u32; P]) {
+        let mut marks = which.map(|which| which as u8);
+        if self.conv.geometry.clip != Clip::None {
+            marks = switch_off(self.conv.geometry.clip, &mut best, which);
+        }
+        store(self.marks, at, lanes, &marks);
+        store(self.output, at, lanes, &best);
     }
 
     /// One panel of output channels with pooling: four cells of a window at once.
@@ -257,14 +307,7 @@ impl Forward<'_> {
                         keep_greatest(&mut best, &mut which, &values[i], window[i] as u32);
                     }
                 }
-                let at = (row * width + column) * channels + first;
-                let marks = &mut self.marks[at..at + lanes];
-                if geometry.clip != Clip::None {
-                    switch_off(geometry.clip, &mut best, marks, &which);
-                } else {
-                    marks.copy_from_slice(&which.map(|which| which as u8)[..lanes]);
-                }
-                self.output[at..at + lanes].copy_from_slice(&best[..lanes]);
+                self.store((row * width + column) * channels + first, lanes, best, &which);
             }
         }
     }
@@ -306,18 +349,18 @@ fn keep_greatest<const P: usize>(best: &mut [f32; P], which: &mut [u32; P], valu
     }
 }
 
-/// Clips, and marks each lane that is off. What is not a number stays on.
+/// Clips. Returns the marks: `which`, or that a lane is off. What is not a number stays on.
 #[inline(always)]
-fn switch_off<const P: usize>(clip: Clip, values: &mut [f32; P], marks: &mut [u8], which: &[u32; P]) {
-    let mut all = [0u8; P];
+fn switch_off<const P: usize>(clip: Clip, values: &mut [f32; P], which: &[u32; P]) -> [u8; P] {
+    let mut marks = [0u8; P];
     let upper = clip.upper();
     for lane in 0..P {
         let (below, above) = (values[lane] <= 0.0, values[lane] >= upper);
-        all[lane] = if below | above { INACTIVE } else { which[lane] as u8 };
+        marks[lane] = if below | above { INACTIVE } else { which[lane] as u8 };
         values[lane] = if below { 0.0 } else { values[lane] };
         values[lane] = if above { upper } else { values[lane] };
     }
-    marks.copy_from_slice(&all[..marks.len()]);
+    marks
 }
 
 /// The backward pass of one picture: adds to the zeroed padded input gradient.
@@ -331,30 +374,40 @@ struct Scatter<'a> {
 /// Output channels that are looked through at once for those that pass a gradient on.
 const LIST: usize = 64;
 
+/// Floats of a row that are added up together: whatever the lanes, so that sums are the same for all.
+const PIECE: usize = 16;
+/// Pieces whose sums are held in registers.
+const PIECES: usize = 3;
+
 /// An output that passes a gradient on.
 #[derive(Clone, Copy, Default)]
 struct Active {
     channel: u32,
-    /// The cell of the window that was greatest.
-    cell: u32,
     cotangent: f32,
 }
 
 impl Kernel for Scatter<'_> {
     #[inline(always)]
     fn run<const P: usize, const FUSED: bool>(mut self) {
-        let Shape { channels, height, width } = self.conv.geometry.output();
+        let geometry = self.conv.geometry;
+        let Shape { channels, height, width } = geometry.output();
         let mut list = [Active::default(); LIST];
         for row in 0..height {
             for column in 0..width {
                 let window = (row * width + column) * channels;
-                for first in (0..channels).step_by(LIST) {
-                    let length = self.active(window, first..channels.min(first + LIST), &mut list);
-                    match &self.conv.backward {
-                        Backward::Kernels(kernels) => self.kernels::<P, FUSED>(row, column, kernels, &list[..length]),
-                        Backward::Patches { side, size, kernels } => {
-                            self.patch::<FUSED>(row, column, (*side, *size, kernels), &list[..length]);
+                match &self.conv.backward {
+                    Backward::Kernels(kernels) => {
+                        let from = geometry.offset(row * geometry.pool, column * geometry.pool);
+                        for (cell, place) in self.conv.cells.iter().enumerate() {
+                            for first in (0..channels).step_by(LIST) {
+                                let channels = first..channels.min(first + LIST);
+                                let length = self.active(window, cell as u8, channels, &mut list);
+                                self.kernels::<FUSED>(from + place, kernels, &list[..length]);
+                            }
                         }
+                    }
+                    Backward::Patches { side, size, kernels } => {
+                        self.patch::<FUSED>(row, column, window, (*side, *size, kernels));
                     }
                 }
             }
@@ -363,61 +416,86 @@ impl Kernel for Scatter<'_> {
 }
 
 impl Scatter<'_> {
-    /// Lists the active ones of a window's output channels. Without a branch: which they are cannot be predicted.
+    /// Lists those of a window's output channels that were greatest in a cell and pass a gradient on. Without a branch:
+    /// which they are cannot be predicted.
     #[inline(always)]
-    fn active(&self, window: usize, channels: Range<usize>, list: &mut [Active; LIST]) -> usize {
+    fn active(&self, window: usize, cell: u8, channels: Range<usize>, list: &mut [Active; LIST]) -> usize {
         let mut length = 0;
         for channel in channels {
             // Without ReLU and pooling there are no marks: everything is active.
             let mark = self.marks.get(window + channel).copied().unwrap_or(0);
             let cotangent = self.cotangent[window + channel];
-            list[length % LIST] = Active { channel: channel as u32, cell: mark as u32, cotangent };
-            length += ((mark != INACTIVE) & (cotangent != 0.0)) as usize;
+            list[length % LIST] = Active { channel: channel as u32, cotangent };
+            length += ((mark == cell) & (cotangent != 0.0)) as usize;
         }
         length
     }
 
-    /// Adds the kernel of every active output where it was applied.
+    /// Adds the kernels of active outputs where they were applied.
     #[inline(always)]
-    fn kernels<const P: usize, const FUSED: bool>(
-        &mut self,
-        row: usize,
-        column: usize,
-        kernels: &[f32],
-        active: &[Active],
-    ) {
+    fn kernels<const FUSED: bool>(&mut self, from: usize, kernels: &[f32], active: &[Active]) {
         let geometry = self.conv.geometry;
         let run = geometry.kernel * geometry.input.channels;
         let stride = geometry.padded().width * geometry.input.channels;
-        let window = geometry.offset(row * geometry.pool, column * geometry.pool);
-        for &Active { channel, cell, cotangent } in active {
-            let from = window + self.conv.cells[cell as usize];
-            let weights = &kernels[channel as usize * geometry.kernel * run..][..geometry.kernel * run];
-            for kernel_row in 0..geometry.kernel {
-                let target = &mut self.padded[from + kernel_row * stride..][..run];
-                add_scaled_row::<P, FUSED>(target, cotangent, &weights[kernel_row * run..][..run]);
+        for kernel_row in 0..geometry.kernel {
+            let target = &mut self.padded[from + kernel_row * stride..][..run];
+            let row = |channel: usize| (channel * geometry.kernel + kernel_row) * run;
+            let rest = add_rows::<PIECES, FUSED>(target, 0, active, row, kernels);
+            let rest = add_rows::<1, FUSED>(target, rest, active, row, kernels);
+            for &Active { channel, cotangent } in active {
+                let at = row(channel as usize);
+                for (target, w) in target[rest..].iter_mut().zip(&kernels[at + rest..at + run]) {
+                    add_scaled::<1, FUSED>(std::array::from_mut(target), cotangent, &[*w]);
+                }
             }
         }
     }
 
-    /// Sums the kernels of the active outputs in a patch, then adds the patch.
+    /// Adds one output's kernel, at its place in the patch, to a block of the patch.
+    #[inline(always)]
+    fn add_kernel<const FUSED: bool>(
+        &self,
+        sum: &mut [f32; PATCH],
+        window: usize,
+        channel: usize,
+        (size, block, kernels): (usize, usize, &[f32]),
+    ) {
+        let cells = self.conv.cells.len();
+        // Without ReLU and pooling there are no marks: everything is active.
+        let mark = self.marks.get(window + channel).copied().unwrap_or(0);
+        let cotangent = if mark == INACTIVE { 0.0 } else { self.cotangent[window + channel] };
+        let at = (channel * cells + usize::from(mark).min(cells - 1)) * size + block * PATCH;
+        // The kernels are whole blocks, so there always is one.
+        if let Some(weights) = kernels[at..].first_chunk::<PATCH>() {
+            add_scaled::<_, FUSED>(sum, cotangent, weights);
+        }
+    }
+
+    /// Sums the kernels of all outputs of a window in a patch, then adds the patch. Those that are switched off add
+    /// zeros, which is faster than to leave them out. Odd and even channels are summed apart, not to wait for each other.
     #[inline(always)]
     fn patch<const FUSED: bool>(
         &mut self,
         row: usize,
         column: usize,
+        window: usize,
         (side, size, kernels): (usize, usize, &[f32]),
-        active: &[Active],
     ) {
         let geometry = self.conv.geometry;
         let pool = geometry.pool;
         let mut patch = [0.0; LARGEST_PATCH];
         for (block, patch) in patch[..size].as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
-            for &Active { channel, cell, cotangent } in active {
-                let at = (channel as usize * pool * pool + cell as usize) * size + block * PATCH;
-                // The kernels are whole blocks, so there always is one.
-                let Some(weights) = kernels[at..].first_chunk::<PATCH>() else { continue };
-                add_scaled::<_, FUSED>(patch, cotangent, weights);
+            let (mut even, mut odd) = ([0.0; PATCH], [0.0; PATCH]);
+            let last = geometry.out - geometry.out % 2;
+            for channel in (0..last).step_by(2) {
+                self.add_kernel::<FUSED>(&mut even, window, channel, (size, block, kernels));
+                self.add_kernel::<FUSED>(&mut odd, window, channel + 1, (size, block, kernels));
+            }
+            if last < geometry.out {
+                self.add_kernel::<FUSED>(&mut even, window, last, (size, block, kernels));
+            }
+            for (patch, (even, odd)) in patch.iter_mut().zip(even.iter().zip(odd)) {
+                *patch = even + odd;
             }
         }
         let from = geometry.offset(row * pool, column * pool);
@@ -431,18 +509,30 @@ impl Scatter<'_> {
     }
 }
 
-/// target += x · w for a row of any length.
+/// Adds rows of kernels, scaled by the cotangents of active outputs, to `target` from `from` on, N pieces at a time
+/// whose sums are held in registers. `row` is where a channel's row begins. Returns how far whole pieces have come.
 #[inline(always)]
-fn add_scaled_row<const P: usize, const FUSED: bool>(target: &mut [f32], x: f32, w: &[f32]) {
-    let (targets, target) = target.as_chunks_mut::<P>();
-    let (weights, w) = w.as_chunks::<P>();
-    for (target, w) in targets.iter_mut().zip(weights) {
-        // Through a copy: in place, the compiler would have to reckon with target and w overlapping.
-        let mut sum = *target;
-        add_scaled::<_, FUSED>(&mut sum, x, w);
-        *target = sum;
+fn add_rows<const N: usize, const FUSED: bool>(
+    target: &mut [f32],
+    from: usize,
+    active: &[Active],
+    row: impl Fn(usize) -> usize,
+    kernels: &[f32],
+) -> usize {
+    let mut from = from;
+    for pieces in target[from..].as_chunks_mut::<PIECE>().0.as_chunks_mut::<N>().0 {
+        let mut sums = [[0.0; PIECE]; N];
+        for &Active { channel, cotangent } in active {
+            let weights = kernels[row(channel as usize) + from..].as_chunks::<PIECE>().0;
+            let Some(weights) = weights.first_chunk::<N>() else { continue };
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                add_scaled::<_, FUSED>(sum, cotangent, weights);
+            }
+        }
+        for (piece, sum) in pieces.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            *piece += sum;
+        }
+        from += N * PIECE;
     }
-    for (target, &w) in target.iter_mut().zip(w) {
-        add_scaled::<1, FUSED>(std::array::from_mut(target), x, &[w]);
-    }
+    from
 }

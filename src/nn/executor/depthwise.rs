@@ -4,7 +4,7 @@
 use super::conv::Geometry;
 use super::linear::switch_off;
 use super::plan::{Clip, Notes, Step};
-use super::simd::{Kernel, Processor, Width, add_products, whole};
+use super::simd::{Kernel, Processor, Width, add_products, load, store, whole};
 use crate::nn::{Padding, Shape};
 
 /// Cells of a row that are computed at once.
@@ -125,19 +125,6 @@ impl Plan {
     }
 }
 
-/// P values from `at` on; zeros behind the end of the channels.
-#[inline(always)]
-fn load<const P: usize>(values: &[f32], at: usize, lanes: usize) -> [f32; P] {
-    match values[at..].first_chunk::<P>() {
-        Some(whole) if lanes == P => *whole,
-        _ => {
-            let mut some = [0.0; P];
-            some[..lanes].copy_from_slice(&values[at..at + lanes]);
-            some
-        }
-    }
-}
-
 /// The outputs of one picture.
 struct Gather<'a> {
     plan: &'a Plan,
@@ -165,14 +152,14 @@ impl Kernel for Gather<'_> {
                         for (kernel_column, weights) in weights.iter().enumerate() {
                             let tap = kernel_row * stride + kernel_column * channels;
                             for i in 0..CELLS {
-                                let x = load::<P>(self.padded, from[i] + tap, lanes);
+                                let x = load::<f32, P>(self.padded, from[i] + tap, lanes);
                                 add_products::<P, FUSED>(&mut sums[i], &x, weights);
                             }
                         }
                     }
                     for i in 0..CELLS {
                         let at = (row * width + columns[i]) * channels + first;
-                        self.output[at..at + lanes].copy_from_slice(&sums[i][..lanes]);
+                        store(self.output, at, lanes, &sums[i]);
                     }
                 }
             }
@@ -199,14 +186,14 @@ impl Kernel for Scatter<'_> {
                 let first = panel * P;
                 let lanes = P.min(channels - first);
                 for column in 0..width {
-                    let c = load::<P>(self.cotangent, (row * width + column) * channels + first, lanes);
+                    let c = load::<f32, P>(self.cotangent, (row * width + column) * channels + first, lanes);
                     let from = geometry.offset(row, column) + first;
                     for (kernel_row, weights) in weights.chunks_exact(kernel).enumerate() {
                         for (kernel_column, weights) in weights.iter().enumerate() {
                             let at = from + kernel_row * stride + kernel_column * channels;
-                            let mut sum = load::<P>(self.padded, at, lanes);
+                            let mut sum = load::<f32, P>(self.padded, at, lanes);
                             add_products::<P, FUSED>(&mut sum, &c, weights);
-                            self.padded[at..at + lanes].copy_from_slice(&sum[..lanes]);
+                            store(self.padded, at, lanes, &sum);
                         }
                     }
                 }

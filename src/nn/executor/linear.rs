@@ -2,7 +2,7 @@
 //! kernel of 1 × 1 is the same layer at every place.
 
 use super::plan::{Clip, INACTIVE, Notes, Step};
-use super::simd::{Kernel, Processor, Width, add_scaled, whole};
+use super::simd::{Kernel, Processor, Width, add_scaled, load, store, whole};
 
 /// Rows (pictures) of a product that are computed at once.
 const ROWS: usize = 4;
@@ -123,21 +123,16 @@ impl Product<'_> {
     ) {
         let Packed { inner, outer, .. } = *self.matrix;
         let lanes = P.min(outer - column);
-        let mut sums = [[0.0; P]; ROWS];
-        for i in 0..ROWS {
-            sums[i][..lanes].copy_from_slice(&self.output[row[i] * outer + column..][..lanes]);
-        }
+        let [mut a, mut b, mut c, mut d] = row.map(|row| load::<f32, P>(self.output, row * outer + column, lanes));
         let [x, y, z, u] = row.map(|row| &self.input[row * inner + from..][..weights.len()]);
-        let [mut a, mut b, mut c, mut d] = sums;
         for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
             add_scaled::<_, FUSED>(&mut a, x, w);
             add_scaled::<_, FUSED>(&mut b, y, w);
             add_scaled::<_, FUSED>(&mut c, z, w);
             add_scaled::<_, FUSED>(&mut d, u, w);
         }
-        let sums = [a, b, c, d];
-        for i in 0..ROWS {
-            self.output[row[i] * outer + column..][..lanes].copy_from_slice(&sums[i][..lanes]);
+        for (row, sum) in row.iter().zip([a, b, c, d]) {
+            store(self.output, row * outer + column, lanes, &sum);
         }
     }
 }

@@ -69,7 +69,7 @@ impl Step for Leaky {
     }
 }
 
-/// Functions whose derivative follows from their value, which is kept.
+/// Smooth functions, whose derivative is kept.
 pub(super) struct Smooth {
     pub(super) length: usize,
     pub(super) function: Function,
@@ -96,21 +96,32 @@ impl Step for Smooth {
     }
 
     fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, _: &mut [f32]) {
-        for (output, &x) in output.iter_mut().zip(input) {
-            *output = match self.function {
-                Function::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
-                Function::Tanh => libm::tanhf(x),
-            };
+        for ((output, slope), &x) in output.iter_mut().zip(notes.kept).zip(input) {
+            (*output, *slope) = self.function.with_slope(x);
         }
-        notes.kept.copy_from_slice(output);
     }
 
     fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], _: &mut [f32]) {
-        for ((gradient, &c), &y) in gradient.iter_mut().zip(&*cotangent).zip(&*notes.kept) {
-            *gradient = match self.function {
-                Function::Sigmoid => c * (y * (1.0 - y)),
-                Function::Tanh => c * (1.0 - y * y),
-            };
+        for ((gradient, c), slope) in gradient.iter_mut().zip(&*cotangent).zip(&*notes.kept) {
+            *gradient = c * slope;
+        }
+    }
+}
+
+impl Function {
+    /// The value and the derivative. The derivative does not come from the value: 1 − y would be lost in rounding where
+    /// the function is nearly flat, and with it the gradients that attacks on such networks live on.
+    fn with_slope(self, x: f32) -> (f32, f32) {
+        match self {
+            Self::Sigmoid => {
+                let e = libm::expf(-x.abs());
+                let small = e / (1.0 + e);
+                (if x < 0.0 { small } else { 1.0 / (1.0 + e) }, small / (1.0 + e))
+            }
+            Self::Tanh => {
+                let e = libm::expf(-2.0 * x.abs());
+                (libm::tanhf(x), 4.0 * e / ((1.0 + e) * (1.0 + e)))
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ impl<'a> Notes<'a> {
 /// channels-last.
 ///
 /// Most layers are piecewise linear, and all that the gradient needs of the forward pass is which piece it was on: a
-/// byte for some outputs, its *marks*. Smooth functions keep their values.
+/// byte for some outputs, its *marks*. Smooth functions keep their derivatives.
 pub(super) trait Step: Send + Sync {
     /// Values of one picture that go in.
     fn input(&self) -> usize;

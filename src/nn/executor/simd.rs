@@ -167,6 +167,28 @@ mod relaxed {
     }
 }
 
+/// P values from `at` on; behind `lanes` of them, zeros. Whole panels are loaded without a call.
+#[inline(always)]
+pub(crate) fn load<T: Copy + Default, const P: usize>(values: &[T], at: usize, lanes: usize) -> [T; P] {
+    match values[at..].first_chunk::<P>() {
+        Some(whole) if lanes == P => *whole,
+        _ => {
+            let mut some = [T::default(); P];
+            some[..lanes].copy_from_slice(&values[at..at + lanes]);
+            some
+        }
+    }
+}
+
+/// Stores the first `lanes` of P values from `at` on.
+#[inline(always)]
+pub(crate) fn store<T: Copy, const P: usize>(values: &mut [T], at: usize, lanes: usize, lane: &[T; P]) {
+    match values[at..].first_chunk_mut::<P>() {
+        Some(whole) if lanes == P => *whole = *lane,
+        _ => values[at..at + lanes].copy_from_slice(&lane[..lanes]),
+    }
+}
+
 /// `n` rounded up to whole panels.
 pub(crate) fn whole(n: usize, lanes: usize) -> usize {
     n.div_ceil(lanes) * lanes
