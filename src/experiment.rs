@@ -8,9 +8,11 @@ pub mod snippet;
 
 pub use query::{Broken, Parsed};
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::attack::Method;
+use crate::attack::{Method, Parameter};
 use crate::data::{Dataset, PIXELS};
 use crate::threat::{Norm, Threat};
 
@@ -67,6 +69,8 @@ pub struct AttackSettings {
     pub restarts: u32,
     /// The class to reach; `None` is an untargeted attack, away from the true class.
     pub target: Option<u8>,
+    /// The attack's own parameters by their keys, only those that differ from their defaults. [`Self::get`] reads one.
+    pub values: BTreeMap<String, f32>,
 }
 
 /// What of the result is looked at.
@@ -126,14 +130,80 @@ impl Default for Experiment {
 
 impl Default for AttackSettings {
     fn default() -> Self {
-        Self { method: Method::Pgd, alpha: None, steps: 20, random_start: false, restarts: 1, target: None }
+        Self {
+            method: Method::default(),
+            alpha: None,
+            steps: 20,
+            random_start: false,
+            restarts: 1,
+            target: None,
+            values: BTreeMap::new(),
+        }
     }
 }
 
 impl AttackSettings {
     /// The step size α that is used for a given ε, in the unit of ε.
     pub fn alpha_for(&self, epsilon: f32) -> f32 {
-        self.alpha.unwrap_or(2.5 * epsilon / self.steps.max(1) as f32)
+        self.method.alpha(self, epsilon)
+    }
+
+    /// The value of one of the attack's own parameters.
+    pub fn get(&self, parameter: &Parameter) -> f32 {
+        self.values.get(parameter.key).copied().unwrap_or(parameter.default())
+    }
+
+    /// Sets one of the attack's own parameters. The value is checked by [`Experiment::validate`].
+    pub fn set(&mut self, parameter: &Parameter, value: f32) {
+        if value == parameter.default() {
+            self.values.remove(parameter.key);
+        } else {
+            self.values.insert(parameter.key.into(), value);
+        }
+    }
+
+    /// The declaration of one of the attack's own parameters.
+    ///
+    /// # Errors
+    /// If it has no parameter of this name.
+    pub fn parameter(&self, key: &str) -> Result<&'static Parameter, Invalid> {
+        let parameters = self.method.parameters();
+        parameters.iter().copied().find(|parameter| parameter.key == key).ok_or_else(|| {
+            let keys: Vec<_> = parameters.iter().map(|parameter| parameter.key).collect();
+            let known =
+                if keys.is_empty() { "it has none".into() } else { format!("choose one of {}", keys.join(", ")) };
+            Invalid::UnknownParameter { method: self.method, key: key.into(), known }
+        })
+    }
+
+    /// These settings with one of the attack's own parameters set.
+    ///
+    /// # Panics
+    /// If the attack has no parameter `key`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: f32) -> Self {
+        let parameter = self.parameter(key).unwrap_or_else(|unknown| panic!("{unknown}"));
+        self.set(parameter, value);
+        self
+    }
+}
+
+impl Experiment {
+    /// Takes another attack. Parameters that it does not have are dropped, and if it is not defined under the present
+    /// norm the first of its own is taken, at its usual ε.
+    pub fn choose_attack(&mut self, method: Method) {
+        let attack = &mut self.attack;
+        attack.method = method;
+        attack.values.retain(|key, value| {
+            let mut parameters = method.parameters().iter();
+            parameters
+                .any(|parameter| parameter.key == key && parameter.allows(*value) && parameter.default() != *value)
+        });
+        let norms = method.norms();
+        if !norms.is_empty() && !norms.contains(&self.threat.norm) {
+            self.threat = Threat::usual(self.dataset, norms[0]);
+            attack.alpha = None;
+        }
     }
 }
 
@@ -171,6 +241,36 @@ pub enum Invalid {
     /// Too few or too many restarts.
     #[error("{0} restarts are out of range: choose 1 to {MAX_RESTARTS}")]
     Restarts(u32),
+    /// A norm under which the attack is not defined.
+    #[error("{method} is not defined for {norm}: choose {known}")]
+    Norm {
+        /// The attack.
+        method: Method,
+        /// What was given.
+        norm: Norm,
+        /// The norms that it knows.
+        known: String,
+    },
+    /// Not a parameter of the attack.
+    #[error("{method} has no parameter “{key}”: {known}")]
+    UnknownParameter {
+        /// The attack.
+        method: Method,
+        /// What was given.
+        key: String,
+        /// What there is to choose from.
+        known: String,
+    },
+    /// A value that a parameter cannot have.
+    #[error("{label} = {value} is out of range: choose {range}")]
+    Parameter {
+        /// The parameter.
+        label: &'static str,
+        /// What was given.
+        value: f32,
+        /// What is allowed.
+        range: String,
+    },
     /// No such test picture.
     #[error("there is no test picture {index} in {dataset}: choose 0 to {last}")]
     PictureIndex {
@@ -229,6 +329,17 @@ impl Experiment {
         }
         if !(1..=MAX_RESTARTS).contains(&attack.restarts) {
             return Err(Invalid::Restarts(attack.restarts));
+        }
+        let norms = attack.method.norms();
+        if !norms.is_empty() && !norms.contains(&norm) {
+            let known = norms.iter().map(Norm::to_string).collect::<Vec<_>>().join(" or ");
+            return Err(Invalid::Norm { method: attack.method, norm, known });
+        }
+        for (key, &value) in &attack.values {
+            let parameter = attack.parameter(key)?;
+            if !parameter.allows(value) {
+                return Err(Invalid::Parameter { label: parameter.label, value, range: parameter.range() });
+            }
         }
         let class = |class: Option<u8>| match class {
             Some(class) if class as usize >= dataset.classes().len() => {

@@ -29,6 +29,7 @@
 //!         norm: experiment.threat.norm,
 //!         settings: experiment.attack.clone(),
 //!         seed: experiment.seed,
+//!         others: Vec::new(),
 //!     },
 //!     Record::Strongest,
 //! )[0];

@@ -113,16 +113,17 @@ fn fingerprint(method: Method, norm: Norm, epsilon: f32) -> u32 {
     let mut random = Random::new(11, Stream::Order, 0);
     let images: Vec<f32> = (0..8 * 784).map(|_| random.uniform()).collect();
     let settings =
-        AttackSettings { method, steps: 5, random_start: method == Method::Pgd, restarts: 2, ..Default::default() };
+        AttackSettings { method, steps: 5, random_start: method == Method::PGD, restarts: 2, ..Default::default() };
     let items = (0..8).map(|i| Item { id: i, label: i as u8, target: (i % 2 == 1).then_some(0), epsilon }).collect();
-    let outcomes = attack::run(&mut network, Task { images, items, norm, settings, seed: 4 }, Record::Trace);
+    let outcomes =
+        attack::run(&mut network, Task { images, items, norm, settings, seed: 4, others: Vec::new() }, Record::Trace);
     let numbers = outcomes.iter().flat_map(|o| o.adversarial.iter().chain(&o.logits).chain(&o.adversarial_logits));
     numbers.fold(0x811c_9dc5, |hash: u32, n| (hash ^ n.to_bits()).wrapping_mul(0x0100_0193))
 }
 
 #[test]
 fn attacks_end_at_the_same_picture_to_the_bit_on_every_platform() {
-    let fingerprints: Vec<u32> = Method::ALL
+    let fingerprints: Vec<u32> = [Method::FGSM, Method::PGD]
         .into_iter()
         .flat_map(|method| [(Norm::Linf, 0.1), (Norm::L2, 1.5), (Norm::L1, 10.0)].map(|(n, e)| (method, n, e)))
         .map(|(method, norm, epsilon)| fingerprint(method, norm, epsilon))

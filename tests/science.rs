@@ -69,17 +69,17 @@ fn logits_and_input_gradient_are_those_of_pytorch() {
 
 fn task(golden: &Golden, norm: Norm, epsilon: f32, settings: AttackSettings) -> Task {
     let items = golden.labels().into_iter().zip(0..).map(|(label, id)| Item { id, label, target: None, epsilon });
-    Task { images: golden.get("x"), items: items.collect(), norm, settings, seed: 0 }
+    Task { images: golden.get("x"), items: items.collect(), norm, settings, seed: 0, others: Vec::new() }
 }
 
 fn pgd(steps: u32, alpha: Option<f32>) -> AttackSettings {
-    AttackSettings { method: Method::Pgd, steps, alpha, ..Default::default() }
+    AttackSettings { method: Method::PGD, steps, alpha, ..Default::default() }
 }
 
 #[test]
 fn fgsm_is_that_of_four_libraries_to_the_bit() {
     let golden = Golden::open();
-    let settings = AttackSettings { method: Method::Fgsm, ..Default::default() };
+    let settings = AttackSettings { method: Method::FGSM, ..Default::default() };
     let outcomes = attack::run(&mut network("std"), task(&golden, Norm::Linf, 0.1, settings), Record::Trace);
     for (outcome, expected) in outcomes.iter().zip(golden.get("fgsm").chunks(784)) {
         let path = outcome.trace.as_ref().unwrap();

@@ -58,7 +58,7 @@ fn the_shipped_weights_reach_what_their_card_says() {
         let (network, pictures) = (shipped(card), test_pictures(&assets(), card.dataset).unwrap());
         assert_eq!(clean(&network, &pictures), told(card, "clean").correct, "{}", card.weights.file);
         let threat = Threat::usual(card.dataset, Norm::Linf);
-        let fgsm = AttackSettings { method: Method::Fgsm, ..Default::default() };
+        let fgsm = AttackSettings { method: Method::FGSM, ..Default::default() };
         assert_eq!(
             under_attack(&network, &pictures, threat, &fgsm),
             told(card, "FGSM").correct,
@@ -67,7 +67,7 @@ fn the_shipped_weights_reach_what_their_card_says() {
         );
         // All pictures would take long: a hundred estimate the share to within 0.13 (three standard deviations and less).
         let (few, alpha) = (pictures.first(100), Some(threat.epsilon / 10.0));
-        let pgd = AttackSettings { method: Method::Pgd, steps: 40, alpha, ..Default::default() };
+        let pgd = AttackSettings { method: Method::PGD, steps: 40, alpha, ..Default::default() };
         let told = told(card, "PGD-40");
         let difference = share(under_attack(&network, &few, threat, &pgd), few.len()) - share(told.correct, told.of);
         assert!(difference.abs() < 0.13, "{}: {difference}", card.weights.file);

@@ -6,14 +6,14 @@
 //!
 //! Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015.
 
-use super::{Advance, Iterative, Schedule};
+use super::composed::{Composed, Pace, Rule};
+use super::{Access, Aim, Attack, Objective, Oracle, Searching, Subject, Uses};
 use crate::experiment::AttackSettings;
-use crate::threat;
 
 /// The fast gradient sign method.
 pub(super) struct Fgsm;
 
-impl Iterative for Fgsm {
+impl Attack for Fgsm {
     fn key(&self) -> &'static str {
         "fgsm"
     }
@@ -22,15 +22,49 @@ impl Iterative for Fgsm {
         "FGSM"
     }
 
-    fn schedule(&self, _: &AttackSettings) -> Schedule {
-        Schedule { steps: 1, restarts: 1, random_start: false }
+    fn summary(&self) -> &'static str {
+        "One step of length ε in the direction in which the loss grows fastest. Under L∞ every pixel moves by ε, up or \
+         down as the sign of its gradient says."
+    }
+
+    fn paper(&self) -> &'static str {
+        "Goodfellow, Shlens, Szegedy: Explaining and harnessing adversarial examples. ICLR 2015"
+    }
+
+    fn access(&self) -> Access {
+        Access::Gradients
+    }
+
+    fn aim(&self) -> Aim {
+        Aim::Strongest
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::default()
     }
 
     fn alpha(&self, _: &AttackSettings, epsilon: f32) -> f32 {
         epsilon
     }
 
-    fn advance(&self, Advance { norm, epsilon, gradient, point, .. }: Advance) {
-        threat::add_fast(norm, epsilon, gradient, point);
+    fn alpha_rule(&self) -> &'static str {
+        "ε"
+    }
+
+    fn cost(&self, _: &AttackSettings) -> u32 {
+        1
+    }
+
+    fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
+        let composed = Composed {
+            objective: Objective::CrossEntropy,
+            rule: Rule::Fast,
+            momentum: 0.0,
+            pace: Pace::Constant(subject.epsilon()),
+            steps: 1,
+            restarts: 1,
+            random_start: false,
+        };
+        Box::pin(composed.climb(subject, oracle))
     }
 }

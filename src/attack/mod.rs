@@ -1,112 +1,136 @@
 //! Attacks: searches for a perturbation that changes what a classifier says.
 //!
-//! An attack proposes, [`verify()`] decides. Iterative attacks share one loop ([`Run`]) and say only what differs: how
-//! many steps, from where, how long, and how an iterate follows the gradient. To add one, write a file like `pgd.rs`,
-//! and give it a variant of [`Method`] and a line in [`Method::iterative`].
+//! An attack is a value that says what it is (its [`Attack`] trait: title, paper, norms, parameters) and searches for one
+//! picture. [`Run`] does the rest for any number of pictures: it asks the classifier what the searches want to know,
+//! all of them in one batch, judges what they propose ([`verify()`]: no attack grades itself) and keeps the accounts.
+//!
+//! To add an attack, write a file like `fgsm.rs` and give it a line in [`ATTACKS`]. Its parameters are declared there,
+//! once: links, the command line, the page's controls and the checks all follow from the declaration.
+//!
+//! A search is a plain `async` function over one picture. It waits for the classifier with [`Oracle::logits`] and
+//! [`Oracle::gradient`], and reads like the algorithm in its paper; the batch, and the stopping between any two calls of
+//! the classifier, are [`Run`]'s.
 
+mod adam;
+mod apgd;
+mod composed;
+mod cw;
+mod deepfool;
 mod fgsm;
+mod method;
+mod mi_fgsm;
+mod noise;
 mod objective;
+mod oracle;
+mod parameter;
 mod pgd;
 mod run;
+mod story;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod weight;
 
-use std::fmt;
+use std::pin::Pin;
 
-use serde::{Deserialize, Serialize};
-
-pub use objective::Goal;
+pub use method::Method;
+pub use objective::{Goal, Objective};
+pub use oracle::{Answer, Oracle};
+pub use parameter::{Kind, Parameter};
 pub use run::{Item, Outcome, Record, Run, Task, Trace, run};
+pub use story::{Checkpoint, Linearised, Story, Weighing};
+pub use subject::{Found, Subject};
 pub use verify::{Proposal, Verdict, verify};
 
 use crate::experiment::AttackSettings;
 use crate::threat::Norm;
 
-/// The named attacks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// The fast gradient sign method (Goodfellow, Shlens, Szegedy 2015): one steepest step of length ε.
-    Fgsm,
-    /// Projected gradient descent (Madry et al. 2018): many steepest steps, each projected back into the ball.
-    #[default]
-    Pgd,
-}
+/// The registered attacks, in the order in which they are offered.
+pub static ATTACKS: &[&dyn Attack] =
+    &[&fgsm::Fgsm, &pgd::Pgd, &mi_fgsm::MiFgsm, &apgd::Apgd, &noise::Noise, &deepfool::DeepFool, &cw::CarliniWagner];
 
-impl Method {
-    /// All of them, in the order in which they are offered.
-    pub const ALL: [Self; 2] = [Self::Fgsm, Self::Pgd];
+/// A search under way for one picture.
+pub type Searching = Pin<Box<dyn Future<Output = Found> + Send>>;
 
-    /// What the attack does in the loop.
-    fn iterative(self) -> &'static dyn Iterative {
-        match self {
-            Self::Fgsm => &fgsm::Fgsm,
-            Self::Pgd => &pgd::Pgd,
-        }
-    }
-
-    /// The name in links and commands.
-    pub fn key(self) -> &'static str {
-        self.iterative().key()
-    }
-
-    /// The inverse of [`Self::key`].
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.key() == key)
-    }
-
-    /// How many steps, restarts and which start the attack makes of its settings.
-    pub fn schedule(self, settings: &AttackSettings) -> Schedule {
-        self.iterative().schedule(settings)
-    }
-
-    /// The length of the attack's steps, in the unit of ε.
-    pub fn alpha(self, settings: &AttackSettings, epsilon: f32) -> f32 {
-        self.iterative().alpha(settings, epsilon)
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.iterative().title())
-    }
-}
-
-/// How the loop is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// Number of steps T; there are T + 1 iterates.
-    pub steps: u32,
-    /// How many times the loop is run.
-    pub restarts: u32,
-    /// Whether the first run starts at a random point too; the others always do.
-    pub random_start: bool,
-}
-
-/// One iterate on its way to the next.
-struct Advance<'a> {
-    norm: Norm,
-    epsilon: f32,
-    alpha: f32,
-    /// x.
-    image: &'a [f32],
-    /// The gradient of the objective at the iterate; the objective is to grow.
-    gradient: &'a [f32],
-    /// The iterate, to be moved. It must stay in the ball and the box.
-    point: &'a mut [f32],
-}
-
-/// What differs between iterative attacks.
-trait Iterative: Sync {
-    /// The name in links and commands.
+/// An attack: what it is, and how it searches.
+pub trait Attack: Sync {
+    /// The name in links, files and commands.
     fn key(&self) -> &'static str;
     /// The name for people.
     fn title(&self) -> &'static str;
-    /// How the loop is run.
-    fn schedule(&self, settings: &AttackSettings) -> Schedule;
-    /// The length of a step, in the unit of ε.
-    fn alpha(&self, settings: &AttackSettings, epsilon: f32) -> f32;
-    /// Moves one picture's iterate.
-    fn advance(&self, step: Advance);
+    /// One or two sentences for a student: what the attack does.
+    fn summary(&self) -> &'static str;
+    /// Who published it, where.
+    fn paper(&self) -> &'static str;
+    /// What the attacker must know of the model.
+    fn access(&self) -> Access;
+    /// What the attack tries to do.
+    fn aim(&self) -> Aim;
+
+    /// The norms under which it is defined; none if no norm measures what it does.
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
+    }
+
+    /// Which of the settings that attacks have in common it uses.
+    fn uses(&self) -> Uses;
+
+    /// The settings that are its own.
+    fn parameters(&self) -> &'static [&'static Parameter] {
+        &[]
+    }
+
+    /// The length of its steps, in the unit of ε.
+    fn alpha(&self, settings: &AttackSettings, epsilon: f32) -> f32 {
+        settings.alpha.unwrap_or(2.5 * epsilon / settings.steps.max(1) as f32)
+    }
+
+    /// How α follows ε when it is not set, as a formula for people.
+    fn alpha_rule(&self) -> &'static str {
+        "2.5 · ε / steps"
+    }
+
+    /// How many pictures the classifier is asked about for one attacked picture, at most, roughly.
+    fn cost(&self, settings: &AttackSettings) -> u32;
+
+    /// Begins a search.
+    fn search(&self, subject: Subject, oracle: Oracle) -> Searching;
+}
+
+/// What an attacker must know of the model, the most demanding first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The network itself: gradients with respect to the picture.
+    Gradients,
+    /// The logits or probabilities of pictures of its choice.
+    Scores,
+    /// Only which class a picture of its choice is given.
+    Label,
+    /// Nothing.
+    Nothing,
+}
+
+/// What an attack tries to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// The strongest perturbation with ‖δ‖ ≤ ε.
+    Strongest,
+    /// The smallest perturbation that reaches the goal. ε only decides whether it is small enough.
+    Smallest,
+    /// A transformation that no norm measures: rotation, shift, flow. ε does not matter.
+    Transformation,
+}
+
+/// Which of the settings that attacks have in common an attack uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// The number of steps.
+    pub steps: bool,
+    /// The step size.
+    pub alpha: bool,
+    /// The random start.
+    pub random_start: bool,
+    /// The number of restarts.
+    pub restarts: bool,
 }

@@ -1,13 +1,18 @@
-//! The loop that all iterative attacks share, as a state machine: one call of the classifier per step, on all pictures
-//! that still need it, so that a worker can stop or turn to newer work in between.
+//! An attack on any number of pictures, as a state machine: one call of the classifier per step, for all pictures that
+//! still need it, so that a worker can stop or turn to newer work in between.
 //!
-//! Every picture has its own label, target, ε and random numbers, and its result does not depend on the batch.
+//! Every picture has its own label, target, ε, random numbers and search, and its result does not depend on the batch.
 
-use super::{Advance, Goal, Iterative, Proposal, Verdict, verify};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::oracle::{Answer, Oracle, Question};
+use super::subject::{Found, Subject};
+use super::{Aim, Goal, Method, Proposal, Searching, Story, Verdict, verify};
 use crate::experiment::AttackSettings;
 use crate::nn::{Classifier, Shape, softmax};
-use crate::random::{Random, Stream};
-use crate::threat::{self, Norm, Norms, Threat};
+use crate::threat::{Norm, Norms, Threat};
 
 /// Pictures to attack, and how.
 #[derive(Clone, Debug)]
@@ -22,6 +27,9 @@ pub struct Task {
     pub settings: AttackSettings,
     /// Key of the random numbers.
     pub seed: u32,
+    /// Other pictures, (M, C, H, W) in [0, 1], at which attacks may start that must start beyond the boundary. None are
+    /// needed: such attacks then start from noise.
+    pub others: Vec<f32>,
 }
 
 /// One picture of a [`Task`].
@@ -53,10 +61,13 @@ pub enum Record {
 /// The result for one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The strongest picture that was found, C·H·W values. When the attack has failed too.
+    /// What was found, C·H·W values: the strongest picture, also when the attack has failed, or the one with the smallest
+    /// perturbation that reaches the goal, and x itself if there is none.
     pub adversarial: Vec<f32>,
     /// Whether the verification found that it is allowed and reaches the goal.
     pub success: bool,
+    /// Whether it reaches the goal with pixels in [0, 1], be its perturbation allowed or greater than ε.
+    pub reached: bool,
     /// Whether x itself is misclassified.
     pub already_wrong: bool,
     /// K logits at x.
@@ -69,7 +80,7 @@ pub struct Outcome {
     pub best_step: u32,
     /// The restart, from 0, that gave the result.
     pub restart: u32,
-    /// The step size that was used.
+    /// The step size that was used last; 0 if the attack has none.
     pub alpha: f32,
     /// Gradient evaluations.
     pub gradients: u32,
@@ -77,9 +88,11 @@ pub struct Outcome {
     pub forwards: u32,
     /// The steps of that restart, if they were to be kept.
     pub trace: Option<Trace>,
+    /// What else the attack has to tell, with [`Record::Trace`].
+    pub story: Option<Story>,
 }
 
-/// The path of one restart: T steps, T + 1 entries; entry 0 is the start.
+/// The path of one restart: T steps, T + 1 entries; entry 0 is the start. Long searches leave steps out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// The iterates, (T + 1, C·H·W).
@@ -99,62 +112,52 @@ impl Trace {
     }
 }
 
+/// Pictures that the classifier is asked about at once, at most, unless one search alone asks about more.
+const BATCH: usize = 256;
+
 /// An attack on a batch under way.
 pub struct Run {
-    attack: &'static dyn Iterative,
+    method: Method,
     task: Task,
+    input: Shape,
     record: Record,
-    pixels: usize,
     classes: usize,
     states: Vec<State>,
     phase: Phase,
-    /// The pictures that are still attacked, in order.
-    active: Vec<usize>,
-    buffers: Buffers,
+    /// The searches that wait for an answer, in the order in which they get one.
+    waiting: VecDeque<Waiting>,
+    logits: Vec<f32>,
+    gradient: Vec<f32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The logits at x.
     Clean,
-    /// From iterate `step` of `restart` to the next; at the last one only its logits.
-    Step {
-        restart: u32,
-        step: u32,
-    },
+    /// The searches.
+    Search,
     /// Judging the results.
     Verify,
     Done,
 }
 
-#[derive(Default)]
-struct Buffers {
-    images: Vec<f32>,
-    logits: Vec<f32>,
-    gradient: Vec<f32>,
+/// A search and what it waits for.
+struct Waiting {
+    /// Which picture.
+    index: usize,
+    search: Searching,
+    oracle: Oracle,
+    question: Question,
 }
 
 /// What is known of one picture.
 struct State {
     goal: Goal,
     clean: Vec<f32>,
-    point: Vec<f32>,
-    best: Option<Best>,
-    trace: Trace,
-    best_trace: Trace,
+    found: Option<Found>,
     gradients: u32,
     forwards: u32,
     verdict: Option<Verdict>,
-}
-
-/// The strongest iterate so far.
-struct Best {
-    picture: Vec<f32>,
-    /// Compared first to last: success beats failure, the last iterate beats an earlier one if both succeed, then the
-    /// objective decides, and of equals the first.
-    rank: (bool, bool, f32),
-    step: u32,
-    restart: u32,
 }
 
 impl Run {
@@ -165,29 +168,25 @@ impl Run {
     pub fn new(input: Shape, classes: usize, task: Task, record: Record) -> Self {
         let pixels = input.len();
         assert_eq!(task.images.len(), task.items.len() * pixels, "one picture of {pixels} values for each item");
-        let states = task
-            .items
-            .iter()
-            .zip(task.images.chunks_exact(pixels))
-            .map(|(item, image)| {
-                assert!((item.label as usize) < classes, "label {} of {classes} classes", item.label);
-                assert!(item.target.is_none_or(|target| (target as usize) < classes), "a target of {classes} classes");
-                State {
-                    goal: Goal::new(item.label, item.target),
-                    clean: Vec::new(),
-                    point: image.to_vec(),
-                    best: None,
-                    trace: Trace::default(),
-                    best_trace: Trace::default(),
-                    gradients: 0,
-                    forwards: 0,
-                    verdict: None,
-                }
-            })
-            .collect();
-        let active = (0..task.items.len()).collect();
-        let attack = task.settings.method.iterative();
-        Self { attack, task, record, pixels, classes, states, phase: Phase::Clean, active, buffers: Buffers::default() }
+        assert!(task.others.len().is_multiple_of(pixels), "other pictures of {pixels} values");
+        let state = |item: &Item| {
+            assert!((item.label as usize) < classes, "label {} of {classes} classes", item.label);
+            assert!(item.target.is_none_or(|target| (target as usize) < classes), "a target of {classes} classes");
+            let goal = Goal::new(item.label, item.target);
+            State { goal, clean: Vec::new(), found: None, gradients: 0, forwards: 0, verdict: None }
+        };
+        Self {
+            method: task.settings.method,
+            input,
+            record,
+            classes,
+            states: task.items.iter().map(state).collect(),
+            task,
+            phase: Phase::Clean,
+            waiting: VecDeque::new(),
+            logits: Vec::new(),
+            gradient: Vec::new(),
+        }
     }
 
     /// Does the next piece of work: at most one call of the classifier. Says whether the attack is done.
@@ -197,25 +196,27 @@ impl Run {
     pub fn step(&mut self, classifier: &mut dyn Classifier) -> bool {
         match self.phase {
             Phase::Clean => self.clean(classifier),
-            Phase::Step { restart, step } => self.advance(classifier, restart, step),
+            Phase::Search => self.answer(classifier),
             Phase::Verify => self.verify(classifier),
             Phase::Done => {}
         }
         self.phase == Phase::Done
     }
 
-    /// How many steps of how many have been done, roughly.
+    /// How much of how much has been done, roughly.
     pub fn progress(&self) -> (u32, u32) {
-        let schedule = self.attack.schedule(&self.task.settings);
-        let each = schedule.steps + 1;
-        let all = 2 + each * schedule.restarts;
-        let done = match self.phase {
-            Phase::Clean => 0,
-            Phase::Step { restart, step } => 1 + restart * each + step,
-            Phase::Verify => all - 1,
-            Phase::Done => all,
-        };
-        (done, all)
+        let each = self.method.cost(&self.task.settings) + 2;
+        let all = each * self.states.len() as u32;
+        let mut done = self.states.len() as u32 * each;
+        for Waiting { index, .. } in &self.waiting {
+            let state = &self.states[*index];
+            done -= each - (state.gradients + state.forwards).min(each - 1);
+        }
+        match self.phase {
+            Phase::Clean => (0, all),
+            Phase::Search | Phase::Verify => (done.min(all - 1), all),
+            Phase::Done => (all, all),
+        }
     }
 
     /// The results, one for each item in order.
@@ -224,150 +225,138 @@ impl Run {
     /// If the attack is not done.
     pub fn finish(self) -> Vec<Outcome> {
         assert!(self.phase == Phase::Done, "step until the attack is done");
-        let (attack, settings, record) = (self.attack, self.task.settings, self.record);
+        let record = self.record;
         self.states
             .into_iter()
             .zip(&self.task.items)
             .filter_map(|(state, item)| {
-                let (best, verdict) = (state.best?, state.verdict?);
+                let (found, verdict) = (state.found?, state.verdict?);
                 Some(Outcome {
-                    adversarial: best.picture,
+                    adversarial: found.adversarial,
                     success: verdict.success,
+                    reached: verdict.reached,
                     already_wrong: Goal::Leave(item.label).reached(&state.clean),
                     logits: state.clean,
                     adversarial_logits: verdict.logits,
                     norms: verdict.norms,
-                    best_step: best.step,
-                    restart: best.restart,
-                    alpha: attack.alpha(&settings, item.epsilon),
+                    best_step: found.best_step,
+                    restart: found.restart,
+                    alpha: found.alpha,
                     gradients: state.gradients,
                     forwards: state.forwards,
-                    trace: (record == Record::Trace).then_some(state.best_trace),
+                    trace: (record == Record::Trace).then_some(found.trace),
+                    story: found.story.filter(|_| record == Record::Trace),
                 })
             })
             .collect()
     }
 
+    /// The logits at x, and the beginning of every search that is needed.
     fn clean(&mut self, classifier: &mut dyn Classifier) {
-        assert_eq!((classifier.input().len(), classifier.classes()), (self.pixels, self.classes), "another classifier");
-        self.evaluate(classifier, false);
-        for (state, logits) in self.states.iter_mut().zip(self.buffers.logits.chunks_exact(self.classes)) {
-            state.clean = logits.to_vec();
+        let found = (classifier.input(), classifier.classes());
+        assert_eq!(found, (self.input, self.classes), "another classifier");
+        self.logits.resize(self.states.len() * self.classes, 0.0);
+        classifier.logits(&self.task.images, &mut self.logits);
+        let others: Arc<[f32]> = std::mem::take(&mut self.task.others).into();
+        let pixels = self.input.len();
+        for (index, item) in self.task.items.iter().enumerate() {
+            let state = &mut self.states[index];
+            let image = &self.task.images[index * pixels..][..pixels];
+            state.clean = self.logits[index * self.classes..][..self.classes].to_vec();
             state.forwards += 1;
-            if self.record == Record::FirstSuccess {
-                // x itself is the result of what needs no attack, and of what cannot be evaluated.
-                let rank = (state.goal.reached(logits), false, f32::NEG_INFINITY);
-                state.best = Some(Best { picture: state.point.clone(), rank, step: 0, restart: 0 });
-            }
-        }
-        self.retain_unfinished();
-        self.begin_restart(0);
-    }
-
-    /// Lets go of pictures that are done, so that the batch shrinks.
-    fn retain_unfinished(&mut self) {
-        if self.record == Record::FirstSuccess {
-            let states = &self.states;
-            self.active.retain(|&i| !states[i].best.as_ref().is_some_and(|best| best.rank.0));
-        }
-    }
-
-    fn begin_restart(&mut self, restart: u32) {
-        let schedule = self.attack.schedule(&self.task.settings);
-        if restart >= schedule.restarts || self.active.is_empty() {
-            self.phase = Phase::Verify;
-            return;
-        }
-        for &i in &self.active {
-            let item = self.task.items[i];
-            let image = &self.task.images[i * self.pixels..][..self.pixels];
-            let state = &mut self.states[i];
-            state.trace = Trace::default();
-            if restart > 0 || schedule.random_start {
-                let mut random = Random::new(self.task.seed.into(), Stream::Start, stream(item.id, restart));
-                threat::random_start(self.task.norm, item.epsilon, image, &mut random, &mut state.point);
-            } else {
-                state.point.copy_from_slice(image);
-            }
-        }
-        self.phase = Phase::Step { restart, step: 0 };
-    }
-
-    fn advance(&mut self, classifier: &mut dyn Classifier, restart: u32, step: u32) {
-        let steps = self.attack.schedule(&self.task.settings).steps;
-        let last = step == steps;
-        self.evaluate(classifier, !last);
-        for (row, &i) in self.active.iter().enumerate() {
-            let item = self.task.items[i];
-            let image = &self.task.images[i * self.pixels..][..self.pixels];
-            let state = &mut self.states[i];
-            let logits = &self.buffers.logits[row * self.classes..][..self.classes];
-            state.consider(logits, restart, step, last);
-            if self.record == Record::Trace {
-                state.trace.iterates.extend_from_slice(&state.point);
-                state.trace.logits.extend_from_slice(logits);
-                state.trace.losses.push(softmax::cross_entropy(logits, item.label as usize));
-                state.trace.norms.push(Norms::between(image, &state.point));
-                if last && state.best.as_ref().is_some_and(|best| best.restart == restart) {
-                    state.best_trace = std::mem::take(&mut state.trace);
-                }
-            }
-            if last {
-                state.forwards += 1;
-            } else {
-                state.gradients += 1;
-                self.attack.advance(Advance {
-                    norm: self.task.norm,
-                    epsilon: item.epsilon,
-                    alpha: self.attack.alpha(&self.task.settings, item.epsilon),
-                    image,
-                    gradient: &self.buffers.gradient[row * self.pixels..][..self.pixels],
-                    point: &mut state.point,
+            if self.record == Record::FirstSuccess && state.goal.reached(&state.clean) {
+                state.found = Some(Found {
+                    adversarial: image.to_vec(),
+                    alpha: self.method.alpha(&self.task.settings, item.epsilon),
+                    ..Found::default()
                 });
+                continue;
             }
+            let subject = Subject {
+                image: image.to_vec(),
+                shape: self.input,
+                clean: state.clean.clone(),
+                item: *item,
+                goal: state.goal,
+                norm: self.task.norm,
+                settings: self.task.settings.clone(),
+                seed: self.task.seed,
+                record: self.record,
+                others: others.clone(),
+            };
+            let (oracle, ours) = Oracle::pair();
+            let search = self.method.search(subject, oracle);
+            self.waiting.extend(state.resume(index, search, ours));
         }
-        self.retain_unfinished();
-        if last || self.active.is_empty() {
-            self.begin_restart(restart + 1);
-        } else {
-            self.phase = Phase::Step { restart, step: step + 1 };
-        }
+        self.phase = if self.waiting.is_empty() { Phase::Verify } else { Phase::Search };
     }
 
-    /// Runs the classifier on the iterates of the active pictures.
-    fn evaluate(&mut self, classifier: &mut dyn Classifier, with_gradient: bool) {
-        let Buffers { images, logits, gradient } = &mut self.buffers;
-        images.clear();
-        for &i in &self.active {
-            images.extend_from_slice(&self.states[i].point);
+    /// Answers as many questions of one kind as fit into a batch, and lets their searches go on.
+    fn answer(&mut self, classifier: &mut dyn Classifier) {
+        let pixels = self.input.len();
+        let with_gradient = self.waiting.front().is_some_and(|first| first.question.cotangent.is_some());
+        let (mut asked, mut rest, mut images) = (Vec::new(), VecDeque::new(), Vec::new());
+        for waiting in self.waiting.drain(..) {
+            let fits = images.is_empty() || images.len() + waiting.question.pictures.len() <= BATCH * pixels;
+            if fits && waiting.question.cotangent.is_some() == with_gradient {
+                images.extend_from_slice(&waiting.question.pictures);
+                asked.push(waiting);
+            } else {
+                rest.push_back(waiting);
+            }
         }
-        logits.resize(self.active.len() * self.classes, 0.0);
+        self.waiting = rest;
+        let classes = self.classes;
+        self.logits.resize(images.len() / pixels * classes, 0.0);
         if with_gradient {
-            gradient.resize(images.len(), 0.0);
-            let (states, active, classes) = (&self.states, &self.active, self.classes);
+            self.gradient.resize(images.len(), 0.0);
             let mut cotangent = |logits: &[f32], cotangent: &mut [f32]| {
-                let rows = logits.chunks_exact(classes).zip(cotangent.chunks_exact_mut(classes));
-                for (&i, (logits, cotangent)) in active.iter().zip(rows) {
-                    states[i].goal.cotangent(logits, cotangent);
+                let mut rows = logits.chunks_exact(classes).zip(cotangent.chunks_exact_mut(classes));
+                for Question { pictures, cotangent } in asked.iter_mut().map(|waiting| &mut waiting.question) {
+                    let rows = rows.by_ref().take(pictures.len() / pixels);
+                    for (n, (logits, row)) in rows.enumerate() {
+                        if let Some(cotangent) = cotangent {
+                            cotangent(n, logits, row);
+                        }
+                    }
                 }
             };
-            classifier.input_gradient(images, logits, &mut cotangent, gradient);
+            classifier.input_gradient(&images, &mut self.logits, &mut cotangent, &mut self.gradient);
         } else {
-            classifier.logits(images, logits);
+            classifier.logits(&images, &mut self.logits);
+            self.gradient.clear();
+        }
+        let mut from = 0;
+        for Waiting { index, search, oracle, question } in asked {
+            let to = from + question.pictures.len() / pixels;
+            let gradient = if with_gradient { &self.gradient[from * pixels..to * pixels] } else { &[] };
+            oracle.answer(Answer {
+                logits: self.logits[from * classes..to * classes].to_vec(),
+                gradient: gradient.to_vec(),
+            });
+            let state = &mut self.states[index];
+            let count = if with_gradient { &mut state.gradients } else { &mut state.forwards };
+            *count += (to - from) as u32;
+            self.waiting.extend(state.resume(index, search, oracle));
+            from = to;
+        }
+        if self.waiting.is_empty() {
+            self.phase = Phase::Verify;
         }
     }
 
     fn verify(&mut self, classifier: &mut dyn Classifier) {
+        let measured = self.method.aim() != Aim::Transformation;
         let proposals: Vec<Proposal> = self
             .states
             .iter()
             .zip(&self.task.items)
-            .zip(self.task.images.chunks_exact(self.pixels))
+            .zip(self.task.images.chunks_exact(self.input.len()))
             .map(|((state, item), image)| Proposal {
                 image,
-                adversarial: state.best.as_ref().map_or(image, |best| &best.picture),
+                adversarial: state.found.as_ref().map_or(image, |found| &found.adversarial),
                 goal: state.goal,
-                threat: Threat { norm: self.task.norm, epsilon: item.epsilon },
+                threat: Threat { norm: self.task.norm, epsilon: if measured { item.epsilon } else { f32::INFINITY } },
             })
             .collect();
         let verdicts = verify(classifier, &proposals);
@@ -380,30 +369,19 @@ impl Run {
 }
 
 impl State {
-    /// Takes the present iterate as the strongest if it is.
-    fn consider(&mut self, logits: &[f32], restart: u32, step: u32, last: bool) {
-        let success = self.goal.reached(logits);
-        // What is not a number is never the strongest.
-        let objective = self.goal.objective(logits);
-        let objective = if objective.is_nan() { f32::NEG_INFINITY } else { objective };
-        let rank = (success, success && last, objective);
-        let better = match &self.best {
-            None => true,
-            Some(best) => match (rank.0, rank.1).cmp(&(best.rank.0, best.rank.1)) {
-                std::cmp::Ordering::Greater => true,
-                std::cmp::Ordering::Equal => rank.2 > best.rank.2,
-                std::cmp::Ordering::Less => false,
-            },
-        };
-        if better {
-            self.best = Some(Best { picture: self.point.clone(), rank, step, restart });
+    /// Lets a search go on until its next question. It waits for nothing else.
+    fn resume(&mut self, index: usize, mut search: Searching, oracle: Oracle) -> Option<Waiting> {
+        match search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(found) => {
+                self.found = Some(found);
+                None
+            }
+            Poll::Pending => {
+                let question = oracle.take().expect("a search waits for nothing but its oracle");
+                Some(Waiting { index, search, oracle, question })
+            }
         }
     }
-}
-
-/// The sub-stream of a restart on a picture. There are fewer than 2⁸ restarts.
-fn stream(id: u32, restart: u32) -> u64 {
-    (id as u64) << 8 | restart as u64
 }
 
 /// Runs an attack to its end.

@@ -13,7 +13,9 @@ pub struct Verdict {
     pub norms: Norms,
     /// Whether ‖x′ − x‖ ≤ ε, up to the rounding of x + δ, and every pixel is in [0, 1].
     pub allowed: bool,
-    /// Whether it is allowed and the classifier says what the goal wants.
+    /// Whether every pixel is in [0, 1] and the classifier says what the goal wants.
+    pub reached: bool,
+    /// Whether it is allowed and reaches the goal.
     pub success: bool,
 }
 
@@ -45,9 +47,10 @@ pub fn verify(classifier: &mut dyn Classifier, proposals: &[Proposal]) -> Vec<Ve
         .map(|(proposal, logits)| {
             let Proposal { image, adversarial, goal, threat: Threat { norm, epsilon } } = *proposal;
             let norms = Norms::between(image, adversarial);
-            let allowed = norms.of(norm) <= epsilon + rounding_slack(norm, epsilon, image.len())
-                && adversarial.iter().all(|pixel| (0.0..=1.0).contains(pixel));
-            Verdict { logits: logits.to_vec(), norms, allowed, success: allowed && goal.reached(logits) }
+            let in_box = adversarial.iter().all(|pixel| (0.0..=1.0).contains(pixel));
+            let allowed = in_box && norms.of(norm) <= epsilon + rounding_slack(norm, epsilon, image.len());
+            let reached = in_box && goal.reached(logits);
+            Verdict { logits: logits.to_vec(), norms, allowed, reached, success: allowed && reached }
         })
         .collect()
 }

@@ -53,6 +53,9 @@ pub struct Evaluate {
     /// Attack towards this class, instead of away from the true one
     #[arg(long, value_name = "CLASS")]
     target: Option<u8>,
+    /// A parameter of the attack's own, as “momentum=0.9”; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
+    values: Vec<(String, String)>,
     /// Key of every random number
     #[arg(long, default_value_t = 0)]
     seed: u32,
@@ -89,11 +92,15 @@ fn model(name: &str) -> Result<&'static ModelCard, String> {
 }
 
 fn attack(name: &str) -> Result<Method, String> {
-    Method::from_key(name).ok_or_else(|| format!("choose one of {}", keys(Method::ALL.map(Method::key))))
+    Method::from_key(name).ok_or_else(|| format!("choose one of {}", keys(Method::all().map(|method| method.key()))))
 }
 
 fn norm(name: &str) -> Result<Norm, String> {
     Norm::from_key(name).ok_or_else(|| format!("choose one of {}", keys(Norm::ALL.map(Norm::key))))
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.into(), value.into())).ok_or("write it as key=value".into())
 }
 
 /// What is printed as JSON.
@@ -134,6 +141,11 @@ impl Evaluate {
     }
 
     fn experiment(&self) -> Experiment {
+        // What is unknown or unreadable is kept, for the validation to name it.
+        let values = self.values.iter().map(|(key, text)| {
+            let settings = AttackSettings { method: self.attack, ..Default::default() };
+            (key.clone(), settings.parameter(key).ok().and_then(|parameter| parameter.read(text)).unwrap_or(f32::NAN))
+        });
         let dataset = self.model.dataset;
         let usual = Threat::usual(dataset, self.norm);
         Experiment {
@@ -147,6 +159,7 @@ impl Evaluate {
                 random_start: self.random_start,
                 restarts: self.restarts,
                 target: self.target,
+                values: values.collect(),
             },
             seed: self.seed,
             ..Experiment::default()
@@ -177,25 +190,22 @@ fn count(library: &Library, experiment: &Experiment, pictures: u32) -> Tally {
 
 fn heading(experiment: &Experiment) -> String {
     let Experiment { dataset, model, threat, attack, .. } = experiment;
-    let schedule = attack.method.schedule(attack);
-    let mut text = format!(
-        "{}-{model} under {}, {} ≤ {}, α = {}",
-        dataset.key(),
-        attack.method,
-        threat.norm,
-        threat.epsilon,
-        attack.method.alpha(attack, threat.epsilon)
-    );
+    let uses = attack.method.uses();
+    let mut text = format!("{}-{model} under {}, {} ≤ {}", dataset.key(), attack.method, threat.norm, threat.epsilon,);
+    if uses.alpha {
+        let _ = write!(text, ", α = {}", attack.alpha_for(threat.epsilon));
+    }
     // Writing to a string cannot fail.
-    let _ = match schedule.steps {
+    let _ = match attack.steps {
+        _ if !uses.steps => Ok(()),
         1 => write!(text, ", 1 step"),
         steps => write!(text, ", {steps} steps"),
     };
-    if schedule.random_start {
+    if uses.random_start && attack.random_start {
         text += ", random start";
     }
-    if schedule.restarts > 1 {
-        let _ = write!(text, ", {} restarts", schedule.restarts);
+    if uses.restarts && attack.restarts > 1 {
+        let _ = write!(text, ", {} restarts", attack.restarts);
     }
     if let Some(target) = attack.target {
         let _ = write!(text, ", towards {}", dataset.classes()[target as usize]);
@@ -241,10 +251,11 @@ mod tests {
         assert_eq!(plain.attack, AttackSettings::default());
         let full = experiment(
             "--model fashion-standard --attack pgd --norm l2 --epsilon 1.25 --steps 7 --alpha 0.5 --random-start \
-             --restarts 3 --target 4 --seed 9",
+             --restarts 3 --target 4 --set momentum=0.5 --set objective=dlr --seed 9",
         );
         assert_eq!(full.threat, Threat { norm: Norm::L2, epsilon: 1.25 });
         assert_eq!((full.attack.alpha, full.attack.steps, full.attack.restarts), (Some(0.5), 7, 3));
+        assert_eq!(full.attack.values, [("momentum".into(), 0.5), ("objective".into(), 2.0)].into());
         assert_eq!((full.attack.random_start, full.attack.target, full.seed), (true, Some(4), 9));
     }
 
@@ -255,6 +266,9 @@ mod tests {
             ("--epsilon -1", "ε = -1 is out of range"),
             ("--epsilon 1e9", "choose 0 to 0.4"),
             ("--steps 0", "choose 1 to 100"),
+            ("--set momentum=3", "choose 0 to 2"),
+            ("--set objective=x", "choose one of ce, margin, dlr"),
+            ("--set kappa=1", "PGD has no parameter “kappa”"),
         ] {
             let error = experiment(&format!("--model fashion-standard {line}")).validate().unwrap_err();
             assert!(error.to_string().contains(sentence), "{line}: {error}");

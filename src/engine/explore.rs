@@ -74,6 +74,7 @@ pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut i
             norm: experiment.threat.norm,
             settings: experiment.attack.clone(),
             seed: experiment.seed,
+            others: Vec::new(),
         };
         let mut run = Run::new(classifier.input(), classifier.classes(), task, Record::Trace);
         let mut breath = started;
@@ -181,6 +182,7 @@ fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -
         adversarial_logits: outcome.adversarial_logits.clone().into(),
         adversarial_probabilities: softmax::probabilities(&outcome.adversarial_logits, classes).into(),
         success: outcome.success,
+        reached: outcome.reached,
         already_wrong: outcome.already_wrong,
         norms: outcome.norms,
         step_probabilities: trace.probabilities(classes).into(),
@@ -192,6 +194,7 @@ fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -
         alpha: outcome.alpha,
         gradients: outcome.gradients,
         forwards: outcome.forwards,
+        story: outcome.story.clone(),
         milliseconds,
     }
 }

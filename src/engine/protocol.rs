@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Band, Section};
+use crate::attack::Story;
 use crate::data::Dataset;
 use crate::evaluate::Tally;
 use crate::experiment::Experiment;
@@ -192,8 +193,10 @@ pub struct AttackPart {
     pub adversarial_logits: Floats,
     /// Class probabilities at the adversarial picture, K values.
     pub adversarial_probabilities: Floats,
-    /// Whether the attack reached its goal: away from the label, or to the target.
+    /// Whether the attack reached its goal, away from the label or to the target, with a perturbation that is allowed.
     pub success: bool,
+    /// Whether it reached its goal, be the perturbation allowed or greater than ε.
+    pub reached: bool,
     /// Whether x itself was already misclassified.
     pub already_wrong: bool,
     /// Norms of the final perturbation.
@@ -216,6 +219,8 @@ pub struct AttackPart {
     pub gradients: u32,
     /// Forward evaluations over all restarts, beyond those within gradients.
     pub forwards: u32,
+    /// What the attack has to tell beyond its steps.
+    pub story: Option<Story>,
     /// What the attack took.
     pub milliseconds: f32,
 }

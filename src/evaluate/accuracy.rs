@@ -64,6 +64,7 @@ impl Accuracy {
                 norm: threat.norm,
                 settings: settings.clone(),
                 seed,
+                others: Vec::new(),
             })
             .collect();
         let tally = Tally { classes: vec![Count::default(); classes], gradients: 0 };

@@ -83,6 +83,7 @@ impl Curve {
             norm: self.norm,
             settings: self.settings.clone(),
             seed: self.seed,
+            others: Vec::new(),
         };
         self.epsilon = epsilon;
         self.run = Some(Run::new(self.input, self.classes, task, record));
@@ -176,7 +177,7 @@ mod tests {
 
     fn curve(image: &[f32], label: u8, epsilon: Vec<f32>) -> CurvePoints {
         let item = Item { id: 0, label, target: None, epsilon: 0.0 };
-        let settings = AttackSettings { method: Method::Pgd, ..Default::default() };
+        let settings = AttackSettings { method: Method::PGD, ..Default::default() };
         let mut classifier = Threshold;
         let shape = classifier.input();
         let mut curve = Curve::new(shape, 2, image, item, Norm::Linf, epsilon, &settings, 0);

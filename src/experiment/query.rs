@@ -68,6 +68,11 @@ impl Experiment {
         if let Some(target) = attack.target {
             put("target", &target);
         }
+        for parameter in attack.method.parameters() {
+            if let Some(&value) = attack.values.get(parameter.key) {
+                put(parameter.key, &parameter.written(value));
+            }
+        }
         put("seed", &self.seed);
         if let Some(step) = self.view.step {
             put("step", &step);
@@ -97,10 +102,11 @@ impl Experiment {
         let mut broken = Vec::new();
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).into_owned().collect();
-        // The data set and the norm come first: defaults of the others depend on them.
-        for first in [true, false] {
+        // The others depend on these: the usual ε on the data set and the norm, parameters and norms on the attack.
+        const FIRST: [&str; 3] = ["data", "attack", "norm"];
+        for turn in 0..=FIRST.len() {
             for (key, value) in &pairs {
-                if matches!(key.as_str(), "data" | "norm") != first {
+                if FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()) != turn {
                     continue;
                 }
                 let before = experiment.clone();
@@ -149,7 +155,7 @@ fn set(experiment: &mut Experiment, key: &str, value: &str) -> Result<(), String
         "model" => experiment.model = value.to_string(),
         "compare" => experiment.compare = Some(value.to_string()),
         "eps" => experiment.threat.epsilon = number(value)?,
-        "attack" => experiment.attack.method = choice(crate::attack::Method::from_key(value), value)?,
+        "attack" => experiment.choose_attack(choice(crate::attack::Method::from_key(value), value)?),
         "steps" => experiment.attack.steps = number(value)?,
         "alpha" => experiment.attack.alpha = Some(number(value)?),
         "start" => experiment.attack.random_start = choice((value == "random").then_some(true), value)?,
@@ -162,7 +168,18 @@ fn set(experiment: &mut Experiment, key: &str, value: &str) -> Result<(), String
             experiment.view.plane = PlaneAxes::Pictures(number(first)?, number(second)?);
         }
         "scale" => experiment.view.scale = choice((value == "same").then_some(Scale::Same), value)?,
-        _ => return Err(format!("“{}” is not known in a link", shortened(key))),
+        _ => {
+            let known =
+                |method: crate::attack::Method| method.parameters().iter().any(|parameter| parameter.key == key);
+            if !crate::attack::Method::all().any(known) {
+                return Err(format!("“{}” is not known in a link", shortened(key)));
+            }
+            let parameter = experiment.attack.parameter(key).map_err(|unknown| unknown.to_string())?;
+            let Some(number) = parameter.read(value) else {
+                return Err(format!("“{}” cannot be used here: choose {}", shortened(value), parameter.range()));
+            };
+            experiment.attack.set(parameter, number);
+        }
     }
     Ok(())
 }
@@ -179,6 +196,7 @@ fn shortened(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::{Kind, Method};
     use crate::data::PIXELS;
     use crate::threat::Norm;
 
@@ -200,6 +218,60 @@ mod tests {
         let parsed = Experiment::from_query(&experiment.to_query());
         assert_eq!(parsed.broken, []);
         assert_eq!(parsed.experiment, experiment);
+    }
+
+    #[test]
+    fn a_link_restores_the_parameters_of_every_attack() {
+        for method in Method::all() {
+            for parameter in method.parameters() {
+                let mut experiment = Experiment::default();
+                experiment.choose_attack(method);
+                let other = match parameter.kind {
+                    Kind::Number { default, greatest, least, .. } => {
+                        if default == greatest {
+                            least
+                        } else {
+                            greatest
+                        }
+                    }
+                    Kind::Choice { options, default } => ((default + 1) % options.len()) as f32,
+                    Kind::Switch { default } => !default as u8 as f32,
+                };
+                experiment.attack.set(parameter, other);
+                let link = experiment.to_query();
+                assert!(link.contains(parameter.key), "{link}");
+                let parsed = Experiment::from_query(&link);
+                assert_eq!((parsed.experiment, parsed.broken), (experiment.clone(), vec![]), "{link}");
+                experiment.attack.set(parameter, parameter.default());
+                assert!(!experiment.to_query().contains(&format!("{}=", parameter.key)), "{parameter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_that_make_no_sense_are_named_with_what_does() {
+        for (query, key, sentence) in [
+            ("momentum=3&attack=pgd", "momentum", "Momentum μ = 3 is out of range: choose 0 to 2"),
+            ("momentum=NaN", "momentum", "choose 0 to 2"),
+            ("momentum=1&attack=fgsm", "momentum", "FGSM has no parameter “momentum”: it has none"),
+            ("objective=0", "objective", "choose one of ce, margin, dlr"),
+            ("nonsense=1", "nonsense", "not known in a link"),
+        ] {
+            let parsed = Experiment::from_query(query);
+            assert_eq!(parsed.broken.len(), 1, "{query}");
+            assert_eq!(parsed.broken[0].key, key);
+            assert!(parsed.broken[0].message.contains(sentence), "{query}: {}", parsed.broken[0].message);
+            assert_eq!(parsed.experiment.validate(), Ok(()));
+        }
+        assert_eq!(Experiment::from_query("momentum=1&attack=pgd").experiment.attack.values["momentum"], 1.0);
+    }
+
+    #[test]
+    fn another_attack_keeps_what_it_can_use() {
+        let mut experiment = Experiment::from_query("attack=pgd&momentum=1&steps=7&alpha=0.02").experiment;
+        experiment.choose_attack(Method::FGSM);
+        assert!(experiment.attack.values.is_empty());
+        assert_eq!((experiment.attack.steps, experiment.attack.alpha), (7, Some(0.02)));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Experiment;
-use crate::attack::Method;
 use crate::nn::architecture::costs;
 use crate::nn::zoo::ModelCard;
 use crate::nn::{Architecture, Layer, Padding, Shape};
@@ -59,10 +58,10 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
         Norm::L2 => L2,
         Norm::L1 => L1,
     });
-    line(&match attack.method {
-        Method::Fgsm if experiment.threat.norm == Norm::L1 => FGSM_L1.to_string(),
-        Method::Fgsm => FGSM.to_string(),
-        Method::Pgd => pgd(experiment),
+    line(&match attack.method.key() {
+        "fgsm" if experiment.threat.norm == Norm::L1 => FGSM_L1.to_string(),
+        "fgsm" => FGSM.to_string(),
+        _ => pgd(experiment),
     });
     line(REPORT);
     code

@@ -70,8 +70,7 @@ fn written(line: &Line) -> Vec<u8> {
 
 /// The pictures `0..pictures` in chunks that take about the same time whatever the attack.
 fn chunks(experiment: &Experiment, pictures: u32) -> impl Iterator<Item = Range<u32>> + use<> {
-    let schedule = experiment.attack.method.schedule(&experiment.attack);
-    let cost = schedule.steps * schedule.restarts;
+    let cost = experiment.attack.method.cost(&experiment.attack);
     let size = (GRADIENTS / cost.max(1)).clamp(1, PICTURES);
     (0..pictures).step_by(size as usize).map(move |from| from..pictures.min(from + size))
 }

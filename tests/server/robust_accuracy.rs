@@ -72,7 +72,7 @@ async fn the_sum_is_that_of_one_evaluation_of_all_pictures() {
         seed: 5,
         ..Experiment::default()
     };
-    experiment.attack.method = Method::Pgd;
+    experiment.attack.method = Method::PGD;
     (experiment.attack.steps, experiment.attack.random_start) = (4, true);
     let answer = lab.post(ROBUST_ACCURACY, question(&experiment, 60)).await;
     assert_eq!(sum(&lines(&answer), 60), library.count(&experiment, 0..60));

@@ -64,10 +64,10 @@ pub fn measure(dataset: Dataset, network: &Executor, test: &Examples, mut told: 
     let Threat { norm, epsilon } = threat;
     let alpha = epsilon / 10.0;
     let attacks = [
-        (format!("FGSM, {norm}, ε = {epsilon}"), AttackSettings { method: Method::Fgsm, ..Default::default() }),
+        (format!("FGSM, {norm}, ε = {epsilon}"), AttackSettings { method: Method::FGSM, ..Default::default() }),
         (
             format!("PGD-40, {norm}, ε = {epsilon}, α = {alpha}"),
-            AttackSettings { method: Method::Pgd, steps: 40, alpha: Some(alpha), ..Default::default() },
+            AttackSettings { method: Method::PGD, steps: 40, alpha: Some(alpha), ..Default::default() },
         ),
     ];
     for (what, settings) in attacks {

@@ -98,10 +98,10 @@ fn subject(lab: Lab) -> AnyView {
 }
 
 fn attack(lab: Lab) -> AnyView {
-    let methods = Method::ALL.map(|method| (method.key(), method.to_string())).to_vec();
+    let methods = Method::all().map(|method| (method.key(), method.to_string())).collect::<Vec<_>>();
     let method = lab.memo(|experiment| experiment.attack.method.key().to_string());
     let choose_method = choosing(lab, "method", |experiment, key| {
-        experiment.attack.method = Method::from_key(&key).unwrap_or_default();
+        experiment.choose_attack(Method::from_key(&key).unwrap_or_default());
         experiment.view.step = None;
     });
     let norms = Norm::ALL.map(|norm| (norm.key(), norm.to_string())).to_vec();
@@ -155,7 +155,7 @@ fn goal(lab: Lab) -> AnyView {
 
 fn iterations(lab: Lab) -> AnyView {
     let notices = Notices::get();
-    let iterates = lab.memo(|experiment| experiment.attack.method == Method::Pgd);
+    let iterates = lab.memo(|experiment| experiment.attack.method.uses().steps);
     let idle = Signal::derive(move || !iterates.get());
     let steps = lab.memo(|experiment| experiment.attack.steps as f64);
     let set_steps = setting(lab, "steps", |experiment, number| {

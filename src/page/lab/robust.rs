@@ -138,10 +138,7 @@ fn by_class(progress: &Progress) -> AnyView {
 fn about(experiment: &Experiment) -> String {
     let model = zoo::find(experiment.dataset, &experiment.model).map_or("model", |card| card.title.as_str());
     let attack = &experiment.attack;
-    let effort = match attack.method {
-        crate::attack::Method::Fgsm => String::new(),
-        crate::attack::Method::Pgd => format!("-{}", attack.steps),
-    };
+    let effort = if attack.method.uses().steps { format!("-{}", attack.steps) } else { String::new() };
     let restarts = if attack.restarts > 1 { format!(", {} restarts", attack.restarts) } else { String::new() };
     let goal = attack.target.map_or(String::new(), |target| {
         format!(", towards {}", experiment.dataset.classes().get(target as usize).copied().unwrap_or("?"))

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::attack::Method;
 use crate::page::control::NumberControl;
 use crate::page::notice::Notices;
 use crate::page::state::Lab;
@@ -18,7 +17,7 @@ const STEP_TIME: Duration = Duration::from_millis(350);
 pub fn StepBar() -> impl IntoView {
     let lab = Lab::get();
     let notices = Notices::get();
-    let iterates = lab.memo(|experiment| experiment.attack.method == Method::Pgd);
+    let iterates = lab.memo(|experiment| experiment.attack.method.uses().steps);
     let step = lab.step(0);
     let attack = lab.slots[0].attack;
     let last = Memo::new(move |_| {

@@ -1,0 +1,81 @@
+//! What makes an attack what it is, to be shown: more than its iterates, losses and norms ([`super::Trace`]).
+
+use serde::{Deserialize, Serialize};
+
+/// What a search has to tell, with [`super::Record::Trace`]. P = C·H·W values to a picture, T steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Story {
+    /// Momentum: the gradient of each step beside the accumulated direction that is followed.
+    Momentum {
+        /// g / ‖g‖₁ at each step, (T, P).
+        gradients: Vec<f32>,
+        /// m ← μ · m + g / ‖g‖₁ at each step, (T, P).
+        accumulated: Vec<f32>,
+        /// The cosine between the two, T.
+        cosines: Vec<f32>,
+    },
+    /// A step size that adapts itself.
+    Pace {
+        /// The step size of each step, T.
+        alphas: Vec<f32>,
+        /// Where it was reconsidered.
+        checkpoints: Vec<Checkpoint>,
+    },
+    /// The linearised boundaries at each step.
+    Boundaries(Vec<Linearised>),
+    /// The search over the weight c of the goal against the length of δ.
+    Weights(Vec<Weighing>),
+}
+
+/// A classifier taken for linear at an iterate x_i. With f_k = z_k − z_from and w_k = ∇ f_k, class k is predicted beyond
+/// the plane f_k + w_k · (x′ − x_i) = 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Linearised {
+    /// The class whose region is to be left.
+    pub from: u8,
+    /// The class whose boundary is nearest.
+    pub chosen: u8,
+    /// f_k for every class, K; 0 where none was looked at.
+    pub margins: Vec<f32>,
+    /// ‖w_k‖ in the dual norm, K; 0 where none was looked at. |f_k| / ‖w_k‖ is the distance of the boundary.
+    pub slopes: Vec<f32>,
+    /// The distance of the chosen one.
+    pub distance: f32,
+    /// w of the chosen one, P. On a plane x + a·u + b·v its boundary is the line
+    /// `at_image` + a · (w · u) + b · (w · v) = 0.
+    pub normal: Vec<f32>,
+    /// f + w · (x − x_i) of the chosen one: the linearised margin at x.
+    pub at_image: f32,
+}
+
+/// One value of the weight c that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weighing {
+    /// How much the goal counts against the length of δ.
+    pub c: f32,
+    /// Where the objective has a threshold τ on the greatest change: that.
+    pub tau: Option<f32>,
+    /// Whether the goal was reached.
+    pub reached: bool,
+    /// The margin of the last iterate: positive where the goal is reached.
+    pub margin: f32,
+    /// The length of δ of the last iterate.
+    pub length: f32,
+    /// The smallest δ that has reached the goal so far, with any c; none before the first.
+    pub smallest: Option<f32>,
+    /// Iterations that this c was given.
+    pub iterations: u32,
+}
+
+/// Where an adaptive step size was reconsidered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// After this step.
+    pub step: u32,
+    /// How many steps there were since the last checkpoint.
+    pub of: u32,
+    /// In how many of these the objective grew.
+    pub climbed: u32,
+    /// Whether the step size was halved, and the search went back to its best picture.
+    pub halved: bool,
+}
