@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn noise_has_length_epsilon_and_mean_0() {
         for norm in Norm::ALL {
-            let delta = noise(norm, 2.0, 784, &mut Random::new(3, Stream::Search, 0));
+            let delta = noise(norm, 2.0, 784, &mut Random::new(3, Stream::Start, 0));
             assert!((length(norm, delta.iter().copied()) - 2.0).abs() < 1e-5, "{norm}");
             let mean = delta.iter().map(|&d| d as f64).sum::<f64>() / length(Norm::L1, delta.iter().copied());
             assert!(mean.abs() < 0.15, "{norm}: {mean}");
