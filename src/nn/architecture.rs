@@ -214,35 +214,6 @@ pub struct Misfit {
 }
 
 impl Architecture {
-    /// The project's usual small CNN for 28 × 28 grey pictures and ten classes: two convolutions 3 × 3 (16 and 32
-    /// channels), each with ReLU and 2 × 2 max-pooling, then 128 hidden units.
-    pub fn small_cnn() -> Self {
-        let conv = |name: &str, out| Layer::Conv2d {
-            name: name.into(),
-            out,
-            kernel: 3,
-            stride: 1,
-            padding: 1.into(),
-            groups: 1,
-        };
-        let linear = |name: &str, out| Layer::Linear { name: name.into(), out };
-        Self {
-            input: Shape { channels: 1, height: 28, width: 28 },
-            layers: vec![
-                conv("conv1", 16),
-                Layer::Relu,
-                Layer::MaxPool2d { size: 2 },
-                conv("conv2", 32),
-                Layer::Relu,
-                Layer::MaxPool2d { size: 2 },
-                Layer::Flatten,
-                linear("fc1", 128),
-                Layer::Relu,
-                linear("fc2", 10),
-            ],
-        }
-    }
-
     /// Every layer with its shapes and cost.
     ///
     /// # Errors
@@ -398,12 +369,6 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_small_cnn_has_the_parameters_that_can_be_counted_by_hand() {
-        let parameters = (9 + 1) * 16 + (9 * 16 + 1) * 32 + (1568 + 1) * 128 + (128 + 1) * 10;
-        assert_eq!(Architecture::small_cnn().parameters(), parameters);
-    }
 
     #[test]
     fn layers_that_do_not_fit_are_named() {

@@ -3,6 +3,7 @@
 pub mod architecture;
 mod efficientnet;
 mod executor;
+mod networks;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod ops;
 #[cfg(test)]

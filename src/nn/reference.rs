@@ -53,7 +53,7 @@ fn windows(input: Shape, output: Shape, (rows, columns): (usize, usize)) -> Vec<
 }
 
 /// For every output of a max-pooling layer the position of the first greatest input of its window.
-fn greatest(input: Shape, output: Shape, size: usize, values: &[f64]) -> Vec<usize> {
+fn greatest_of(input: Shape, output: Shape, size: usize, values: &[f64]) -> Vec<usize> {
     let mut winners = Vec::new();
     for c in 0..output.channels {
         for y in 0..output.height {
@@ -128,7 +128,7 @@ fn layer(layer: &Layer, cost: &Cost, trained: &Weights, values: &[f64]) -> (Vec<
         }
         Layer::Tanh => each(values, f64::tanh, |x| 1.0 - x.tanh() * x.tanh()),
         Layer::MaxPool2d { size } => {
-            let winners = greatest(input, output, *size, values);
+            let winners = greatest_of(input, output, *size, values);
             let parts = winners.into_iter().enumerate().map(|(o, i)| (o, i, 1.0)).collect();
             linear(input.len(), output.len(), parts, values)
         }
@@ -174,6 +174,43 @@ pub(crate) fn run(
     let (logits, back) = chain(&architecture.layers, architecture.input, trained, picture);
     let gradient = back(cotangent);
     (logits, gradient)
+}
+
+/// How near a picture is to a kink of the network: the least distance of any value from where the layer that takes it
+/// bends (ReLU, ReLU6, leaky ReLU at their corners; max-pooling where its greatest and another input of a window are
+/// equal), relative to the layer's greatest input.
+///
+/// Exact hits count as no distance at all and are left out: there both networks follow the same rule (0 has no slope, the
+/// first of equals wins), and both hit exactly, as equal inputs are treated equally.
+pub(crate) fn distance_to_kink(architecture: &Architecture, trained: &Weights, picture: &[f64]) -> f64 {
+    kinks(&architecture.layers, architecture.input, trained, picture)
+}
+
+fn kinks(layers: &[Layer], input: Shape, trained: &Weights, values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    let mut least = f64::INFINITY;
+    for (of, cost) in layers.iter().zip(costs(layers, input).unwrap()) {
+        let greatest = values.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+        let mut meet = |distance: f64| {
+            if distance != 0.0 {
+                least = least.min(distance.abs() / greatest);
+            }
+        };
+        match of {
+            Layer::Relu | Layer::LeakyRelu { .. } => values.iter().for_each(|&x| meet(x)),
+            Layer::Relu6 => values.iter().for_each(|&x| [x, x - 6.0].into_iter().for_each(&mut meet)),
+            &Layer::MaxPool2d { size } => {
+                let winners = greatest_of(cost.input, cost.output, size, &values);
+                for (window, winner) in windows(cost.input, cost.output, (size, size)).into_iter().zip(winners) {
+                    window.into_iter().for_each(|i| meet(values[winner] - values[i]));
+                }
+            }
+            Layer::Residual { layers } => least = least.min(kinks(layers, cost.input, trained, &values)),
+            _ => {}
+        }
+        (values, _) = layer(of, &cost, trained, &values);
+    }
+    least
 }
 
 mod tests {

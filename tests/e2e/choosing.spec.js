@@ -77,7 +77,7 @@ test("a card leads back to its model in the Lab", async ({ page }) => {
   await page.goto("");
   await page.getByRole("link", { name: "Models" }).click();
   await expect(page).toHaveURL(/page=models/);
-  const card = page.getByRole("region", { name: "Digits" }).or(page.locator("section", { hasText: "Digits" })).last().getByRole("article").last();
+  const card = page.getByRole("region", { name: "Digits" }).or(page.locator("section", { hasText: "Digits" })).last().getByRole("article").filter({ hasText: "Adversarial training" });
   await expect(card.getByRole("link", { name: /Weights/ })).toHaveAttribute("href", /digits-.*\.safetensors/);
   await card.getByRole("button", { name: "Attack it in the Lab" }).click();
   await settled(page);

@@ -35,7 +35,7 @@ impl CrossEntropy {
 /// log Σ exp of a row.
 fn log_sum_exp(row: &[f32]) -> f32 {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    greatest + row.iter().map(|&z| (z - greatest).exp()).sum::<f32>().ln()
+    greatest + libm::logf(row.iter().map(|&z| libm::expf(z - greatest)).sum())
 }
 
 impl CustomOp1 for CrossEntropy {
@@ -60,7 +60,7 @@ impl CustomOp1 for CrossEntropy {
         let mut gradient = Vec::with_capacity(logits_values.len());
         for (row, &label) in logits_values.chunks_exact(self.classes).zip(&self.labels) {
             let normaliser = log_sum_exp(row);
-            let slope = |(class, &z): (usize, &f32)| ((z - normaliser).exp() - self.target(class, label)) * scale;
+            let slope = |(class, &z): (usize, &f32)| (libm::expf(z - normaliser) - self.target(class, label)) * scale;
             gradient.extend(row.iter().enumerate().map(slope));
         }
         Ok(Some(like(gradient, logits)?))

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 pub use fit::{Step, fit};
 pub use measure::{clean, measure, under_attack};
 pub use network::{Network, NetworkError};
-pub use recipe::{Adversary, Augmentation, Recipe, Schedule};
+pub use recipe::{Adversary, Augmentation, Part, Recipe, Schedule};
 
 use crate::data::source::{self, SourceError};
 use crate::nn::weights::{Dtype, WeightsError};
@@ -121,6 +121,9 @@ pub fn run(name: &str, options: &Options, progress: &mut dyn FnMut(Progress)) ->
     recipe.epochs = options.epochs.unwrap_or(recipe.epochs);
     recipe.seed = options.seed.unwrap_or(recipe.seed);
     let mut split = source::load(recipe.dataset, &options.data, &options.assets)?;
+    if let Some(part) = recipe.part {
+        split.train = split.train.select(&part.indices(split.train.len()));
+    }
     if let Some(examples) = options.examples {
         split.train = split.train.first(examples);
     }

@@ -7,7 +7,9 @@
 pub(super) struct Optimiser {
     weight_decay: f64,
     average_decay: f64,
-    steps: i32,
+    steps: u32,
+    /// The decays to the power of the number of steps.
+    powers: [f64; 2],
     numbers: Vec<Vec<f32>>,
     first_moments: Vec<Vec<f32>>,
     second_moments: Vec<Vec<f32>>,
@@ -29,6 +31,7 @@ impl Optimiser {
             weight_decay,
             average_decay,
             steps: 0,
+            powers: [1.0; 2],
             first_moments: zeros.clone(),
             second_moments: zeros,
             averages: numbers.clone(),
@@ -50,8 +53,10 @@ impl Optimiser {
     pub fn step(&mut self, rate: f64, gradients: &[Vec<f32>]) {
         self.steps += 1;
         // The moments start at zero: their bias is corrected.
-        let first_scale = (1.0 / (1.0 - (FIRST_DECAY as f64).powi(self.steps))) as f32;
-        let second_scale = (1.0 / (1.0 - (SECOND_DECAY as f64).powi(self.steps))) as f32;
+        for (power, decay) in self.powers.iter_mut().zip([FIRST_DECAY, SECOND_DECAY]) {
+            *power *= f64::from(decay);
+        }
+        let [first_scale, second_scale] = self.powers.map(|power| (1.0 / (1.0 - power)) as f32);
         let (kept, rate) = ((1.0 - rate * self.weight_decay) as f32, rate as f32);
         // Early on the average must forget the initial weights sooner.
         let steps = self.steps as f64;

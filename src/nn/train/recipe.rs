@@ -19,6 +19,8 @@ pub struct Recipe {
     pub summary: &'static str,
     /// The network.
     pub architecture: fn() -> Architecture,
+    /// The part of the training pictures it sees; none for all of them.
+    pub part: Option<Part>,
     /// Passes over the training pictures.
     pub epochs: usize,
     /// Pictures in a step.
@@ -37,6 +39,22 @@ pub struct Recipe {
     pub augmentation: Augmentation,
     /// The attacker to train against, if any.
     pub adversary: Option<Adversary>,
+}
+
+/// One of some disjoint parts of the training pictures, equally large up to one picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which part, from 0.
+    pub index: usize,
+    /// How many parts there are, at least 1.
+    pub of: usize,
+}
+
+impl Part {
+    /// The pictures that belong to it, of `all`: every `of`-th.
+    pub fn indices(self, all: usize) -> Vec<usize> {
+        (self.index..all).step_by(self.of.max(1)).collect()
+    }
 }
 
 /// A learning rate that rises linearly, then falls along half a cosine to zero.
@@ -126,6 +144,9 @@ impl Recipe {
         if !changes.is_empty() {
             words += &format!("; training pictures are {}", changes.join(", "));
         }
+        if let Some(Part { index, of }) = self.part {
+            words += &format!("; of the training pictures only part {} of {of}, every one in {of}", index + 1);
+        }
         if let Some(adversary) = &self.adversary {
             words += &format!(
                 "; each batch is first attacked with PGD ({} steps of 2.5 · ε / {} from a random start, {}, ε rising to \
@@ -160,6 +181,15 @@ mod tests {
             let recipe = Recipe::find(&card.training.recipe).unwrap();
             assert_eq!((recipe.dataset, recipe.model), (card.dataset, card.name.as_str()));
             assert_eq!((recipe.architecture)(), card.architecture);
+        }
+    }
+
+    #[test]
+    fn parts_are_disjoint_and_together_all() {
+        for of in 1..4 {
+            let mut all: Vec<usize> = (0..of).flat_map(|index| Part { index, of }.indices(11)).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..11).collect::<Vec<_>>());
         }
     }
 

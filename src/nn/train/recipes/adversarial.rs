@@ -14,6 +14,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
         summary: "Trained on pictures that PGD had attacked first. It pays for its robustness with some accuracy, and it \
                   is less sure of itself.",
         architecture: Architecture::small_cnn,
+        part: None,
         epochs: 6,
         batch: 128,
         seed: 1,

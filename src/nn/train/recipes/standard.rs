@@ -5,6 +5,11 @@ use crate::nn::Architecture;
 use crate::nn::train::recipe::{Augmentation, Recipe, Schedule};
 
 pub(super) fn recipes() -> Vec<Recipe> {
+    Dataset::ALL.map(recipe).into()
+}
+
+/// The recipe that others vary.
+pub(super) fn recipe(dataset: Dataset) -> Recipe {
     let fashion = Recipe {
         name: "fashion-standard",
         dataset: Dataset::Fashion,
@@ -12,6 +17,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
         title: "Standard training",
         summary: "Trained in the usual way, on unchanged pictures. Accurate and confident, and easily fooled.",
         architecture: Architecture::small_cnn,
+        part: None,
         epochs: 16,
         batch: 128,
         seed: 1,
@@ -22,13 +28,15 @@ pub(super) fn recipes() -> Vec<Recipe> {
         augmentation: Augmentation { flip: true, shift: 1.0, ..Augmentation::default() },
         adversary: None,
     };
-    let digits = Recipe {
-        name: "digits-standard",
-        dataset: Dataset::Digits,
-        epochs: 60,
-        batch: 64,
-        augmentation: Augmentation { flip: false, shift: 2.0, rotate: 12.0, scale: 0.12 },
-        ..fashion.clone()
-    };
-    vec![fashion, digits]
+    match dataset {
+        Dataset::Fashion => fashion,
+        Dataset::Digits => Recipe {
+            name: "digits-standard",
+            dataset: Dataset::Digits,
+            epochs: 60,
+            batch: 64,
+            augmentation: Augmentation { flip: false, shift: 2.0, rotate: 12.0, scale: 0.12 },
+            ..fashion
+        },
+    }
 }
