@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod curve;
+pub mod transfer;
 
 pub use accuracy::{Accuracy, Pictures, robust_accuracy};
 pub use curve::{Curve, CurvePoints};
