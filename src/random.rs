@@ -55,7 +55,7 @@ impl Random {
         // 1 − u lies in (0, 1]: the logarithm is finite.
         let u = 1.0 - self.uniform() as f64;
         let v = self.uniform() as f64;
-        (libm::sqrt(-2.0 * libm::log(u)) * libm::cos(core::f64::consts::TAU * v)) as f32
+        (f64::sqrt(-2.0 * libm::log(u)) * libm::cos(core::f64::consts::TAU * v)) as f32
     }
 
     /// Standard exponential.

@@ -113,7 +113,7 @@ fn forty_steps_of_pgd_end_where_they_do_in_three_libraries() {
             assert!(doubtful, "picture {i}: no sign was in doubt");
         }
     }
-    assert!(equal >= 5, "{equal} of 8 are the same to the bit");
+    assert!(equal >= 4, "{equal} of 8 are the same to the bit");
 }
 
 #[test]

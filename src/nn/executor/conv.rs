@@ -7,16 +7,17 @@
 
 use std::ops::Range;
 
+use super::aligned::Aligned;
+use super::greatest::greatest_of_four;
 use super::plan::{Clip, INACTIVE, Notes, Step};
-use super::simd::{Kernel, Processor, Width, add_scaled, store, whole};
+use super::simd::{Kernel, Processor, Width, add_four, add_scaled, store, whole};
+use super::winograd::{Outputs, Winograd};
 use crate::nn::{Padding, Shape};
 
 /// Cells that are computed at once.
 const CELLS: usize = 4;
-/// Floats of a patch of input gradient that is gathered in registers.
-const PATCH: usize = 16;
 /// The largest patch for which every cell's kernel is stored in its place in the patch.
-const LARGEST_PATCH: usize = 4 * PATCH;
+const LARGEST_PATCH: usize = 4 * PIECE;
 
 /// What the convolution looks like. Pictures are channels-last.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +83,11 @@ pub(super) struct Conv {
     geometry: Geometry,
     width: Width,
     /// (panel, kernel row, kernel column, input channel, lane).
-    forward: Vec<f32>,
+    forward: Aligned,
     /// (panel, lane).
-    bias: Vec<f32>,
+    bias: Aligned,
+    /// A faster way forward, where there is one.
+    winograd: Option<Winograd>,
     backward: Backward,
     /// Where each cell of a pooling window begins in the padded picture, from where the window begins: divisions are
     /// too slow for the inner loops.
@@ -93,10 +96,11 @@ pub(super) struct Conv {
 
 enum Backward {
     /// (output channel, kernel row, kernel column, input channel).
-    Kernels(Vec<f32>),
+    Kernels(Aligned),
     /// For few input channels: (output channel, cell of the window, patch), the kernel set into a patch of the input
-    /// as large as the whole window sees, so that one window's gradients are summed in registers.
-    Patches { side: usize, size: usize, kernels: Vec<f32> },
+    /// as large as the whole window sees, so that one window's gradients are summed in registers. Behind the cells is a
+    /// patch of zeros, for what is switched off.
+    Patches { side: usize, size: usize, kernels: Aligned },
 }
 
 impl Conv {
@@ -107,8 +111,8 @@ impl Conv {
         let (channels, taps, lanes) = (input.channels, kernel * kernel, width.lanes());
         let at = |o: usize, c: usize, tap: usize| weight[(o * channels + c) * taps + tap];
 
-        let mut forward = vec![0.0; whole(out, lanes) * taps * channels];
-        let mut kernels = vec![0.0; out * taps * channels];
+        let mut forward = Aligned::zeros(whole(out, lanes) * taps * channels);
+        let mut kernels = Aligned::zeros(out * taps * channels);
         for o in 0..out {
             for tap in 0..taps {
                 for c in 0..channels {
@@ -117,19 +121,19 @@ impl Conv {
                 }
             }
         }
-        let mut padded_bias = vec![0.0; whole(out, lanes)];
+        let mut padded_bias = Aligned::zeros(whole(out, lanes));
         for (padded, bias) in padded_bias.iter_mut().zip(bias) {
             // −0 would be the only sum that adding a zero changes.
             *padded = bias + 0.0;
         }
 
         let side = (pool - 1) * stride + kernel;
-        let size = whole(side * side * channels, PATCH);
+        let size = whole(side * side * channels, PIECE);
         let backward = if size <= LARGEST_PATCH {
-            let mut patches = vec![0.0; out * pool * pool * size];
+            let mut patches = Aligned::zeros(out * (pool * pool + 1) * size);
             for o in 0..out {
                 for cell in 0..pool * pool {
-                    let patch = &mut patches[(o * pool * pool + cell) * size..][..size];
+                    let patch = &mut patches[(o * (pool * pool + 1) + cell) * size..][..size];
                     for tap in 0..taps {
                         let row = cell / pool * stride + tap / kernel;
                         let column = cell % pool * stride + tap % kernel;
@@ -144,13 +148,19 @@ impl Conv {
             Backward::Kernels(kernels)
         };
         let cells = (0..pool * pool).map(|cell| geometry.offset(cell / pool, cell % pool)).collect();
-        Self { geometry, width, forward, bias: padded_bias, backward, cells }
+        let winograd = Winograd::new(geometry, weight, &padded_bias, width);
+        Self { geometry, width, forward, bias: padded_bias, winograd, backward, cells }
     }
 }
 
 impl Conv {
     pub(super) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// Length of the padded picture in the scratch, a little more than it needs, in whole lines.
+    fn padded(&self) -> usize {
+        whole(self.geometry.padded().len() + PIECE, PIECE)
     }
 }
 
@@ -164,30 +174,32 @@ impl Step for Conv {
     }
 
     fn marks(&self) -> usize {
-        if self.geometry.clip != Clip::None || self.geometry.pool > 1 { self.output() } else { 0 }
+        self.output()
     }
 
     fn scratch(&self) -> usize {
-        self.geometry.padded().len() + PATCH
+        self.padded() + self.winograd.as_ref().map_or(0, Winograd::scratch)
     }
 
     fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
-        scratch.fill(0.0);
+        let (padded, scratch) = scratch.split_at_mut(self.padded());
+        padded.fill(0.0);
         let pictures = input.chunks_exact(self.input()).zip(output.chunks_exact_mut(self.output()));
         for (picture, (input, output)) in pictures.enumerate() {
-            self.geometry.pad(input, scratch);
+            self.geometry.pad(input, padded);
             let marks = &mut notes.marks[picture * self.marks()..][..self.marks()];
-            self.width.run(Forward { conv: self, padded: scratch, output, marks });
+            self.width.run(Forward { conv: self, padded, output, marks, scratch });
         }
     }
 
     fn backward(&self, notes: Notes, cotangent: &mut [f32], gradient: &mut [f32], scratch: &mut [f32]) {
         let pictures = cotangent.chunks_exact(self.output()).zip(gradient.chunks_exact_mut(self.input()));
+        let padded = &mut scratch[..self.padded()];
         for (picture, (cotangent, gradient)) in pictures.enumerate() {
-            scratch.fill(0.0);
+            padded.fill(0.0);
             let marks = &notes.marks[picture * self.marks()..][..self.marks()];
-            self.width.run(Scatter { conv: self, marks, cotangent, padded: scratch });
-            self.geometry.crop(scratch, gradient);
+            self.width.run(Scatter { conv: self, marks, cotangent, padded });
+            self.geometry.crop(padded, gradient);
         }
     }
 }
@@ -198,11 +210,15 @@ struct Forward<'a> {
     padded: &'a [f32],
     output: &'a mut [f32],
     marks: &'a mut [u8],
+    scratch: &'a mut [f32],
 }
 
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<const P: usize, const FUSED: bool>(mut self) {
+        if let Some(winograd) = &self.conv.winograd {
+            return self.tiles::<P, FUSED>(winograd);
+        }
         let Geometry { input, kernel, pool, .. } = self.conv.geometry;
         let taps = kernel * kernel * input.channels;
         let panels = self.conv.forward.as_chunks::<P>().0.chunks_exact(taps).zip(self.conv.bias.as_chunks::<P>().0);
@@ -219,6 +235,17 @@ impl Kernel for Forward<'_> {
 }
 
 impl Forward<'_> {
+    /// Every window as a tile of a fast algorithm.
+    #[inline(always)]
+    fn tiles<const P: usize, const FUSED: bool>(&mut self, winograd: &Winograd) {
+        let geometry = self.conv.geometry;
+        let Shape { height, width, .. } = geometry.output();
+        let stride = geometry.padded().width * geometry.input.channels;
+        let tile = |window: usize| geometry.offset(window / width * 2, window % width * 2);
+        let scratch = std::mem::take(&mut self.scratch);
+        winograd.run::<P, FUSED>((self.padded, stride), height * width, tile, scratch, self);
+    }
+
     /// One panel of output channels without pooling: four neighbours of a row at once.
     #[inline(always)]
     fn plain<const P: usize, const FUSED: bool>(&mut self, panel: usize, weights: &[[f32; P]], bias: &[f32; P]) {
@@ -234,10 +261,8 @@ impl Forward<'_> {
                 let values = cells_of_panel::<P, FUSED>(&geometry, self.padded, cells, weights, bias);
                 for (&column, mut value) in columns.iter().zip(values) {
                     let at = (row * width + column) * channels + first;
-                    if geometry.clip != Clip::None {
-                        let marks = switch_off(geometry.clip, &mut value, &[0; P]);
-                        store(self.marks, at, lanes, &marks);
-                    }
+                    let marks = switch_off(geometry.clip, &mut value, &[0; P]);
+                    store(self.marks, at, lanes, &marks);
                     store(self.output, at, lanes, &value);
                 }
             }
@@ -266,22 +291,23 @@ impl Forward<'_> {
                         add_scaled::<_, FUSED>(value, seen[cell / 2 + tap / 3][cell % 2 + tap % 3], weights);
                     }
                 }
-                let (mut best, mut which) = ([f32::NEG_INFINITY; P], [0u32; P]);
-                for (cell, value) in values.iter().enumerate() {
-                    keep_greatest(&mut best, &mut which, value, cell as u32);
-                }
-                self.store((row * width + column) * channels + first, lanes, best, &which);
+                let at = (row * width + column) * channels + first;
+                self.pool(at, lanes, values.each_ref().map(|value| value.as_slice()));
             }
         }
+    }
+
+    /// Pools a window and clips, for some of its channels.
+    #[inline(always)]
+    fn pool(&mut self, at: usize, channels: usize, cells: [&[f32]; CELLS]) {
+        let (output, marks) = (&mut self.output[at..at + channels], &mut self.marks[at..at + channels]);
+        greatest_of_four(cells, self.conv.geometry.clip, output, marks);
     }
 
     /// Clips and stores the maxima of a window, and which cells they were.
     #[inline(always)]
     fn store<const P: usize>(&mut self, at: usize, lanes: usize, mut best: [f32; P], which: &[u32; P]) {
-        let mut marks = which.map(|which| which as u8);
-        if self.conv.geometry.clip != Clip::None {
-            marks = switch_off(self.conv.geometry.clip, &mut best, which);
-        }
+        let marks = switch_off(self.conv.geometry.clip, &mut best, which);
         store(self.marks, at, lanes, &marks);
         store(self.output, at, lanes, &best);
     }
@@ -313,6 +339,14 @@ impl Forward<'_> {
     }
 }
 
+impl Outputs for Forward<'_> {
+    #[inline(always)]
+    fn take(&mut self, window: usize, cells: [&[f32]; CELLS]) {
+        let channels = self.conv.geometry.out;
+        self.pool(window * channels, channels, cells);
+    }
+}
+
 /// The convolution's outputs at four cells, for one panel of channels. Each is summed in the order bias, kernel row,
 /// kernel column, input channel.
 #[inline(always)]
@@ -325,17 +359,12 @@ fn cells_of_panel<const P: usize, const FUSED: bool>(
 ) -> [[f32; P]; CELLS] {
     let run = geometry.kernel * geometry.input.channels;
     let stride = geometry.padded().width * geometry.input.channels;
-    let [mut a, mut b, mut c, mut d] = [*bias; CELLS];
+    let mut sums = [*bias; CELLS];
     for (row, weights) in weights.chunks_exact(run).enumerate() {
-        let [x, y, z, u] = cells.map(|cell| &padded[cell + row * stride..][..run]);
-        for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
-            add_scaled::<_, FUSED>(&mut a, x, w);
-            add_scaled::<_, FUSED>(&mut b, y, w);
-            add_scaled::<_, FUSED>(&mut c, z, w);
-            add_scaled::<_, FUSED>(&mut d, u, w);
-        }
+        let seen = cells.map(|cell| &padded[cell + row * stride..][..run]);
+        sums = add_four::<P, FUSED>(sums, seen, weights);
     }
-    [a, b, c, d]
+    sums
 }
 
 /// Keeps the greatest value of each lane and where it was: the first of equals, and what is not a number wins.
@@ -353,6 +382,9 @@ fn keep_greatest<const P: usize>(best: &mut [f32; P], which: &mut [u32; P], valu
 #[inline(always)]
 fn switch_off<const P: usize>(clip: Clip, values: &mut [f32; P], which: &[u32; P]) -> [u8; P] {
     let mut marks = [0u8; P];
+    if clip == Clip::None {
+        return which.map(|which| which as u8);
+    }
     let upper = clip.upper();
     for lane in 0..P {
         let (below, above) = (values[lane] <= 0.0, values[lane] >= upper);
@@ -371,13 +403,13 @@ struct Scatter<'a> {
     padded: &'a mut [f32],
 }
 
-/// Output channels that are looked through at once for those that pass a gradient on.
-const LIST: usize = 64;
-
-/// Floats of a row that are added up together: whatever the lanes, so that sums are the same for all.
+/// Floats that are added together: whatever the lanes.
 const PIECE: usize = 16;
-/// Pieces whose sums are held in registers.
-const PIECES: usize = 3;
+
+/// Output channels of a window that are sorted at once by the cell they were greatest in.
+const LIST: usize = 64;
+/// Cells they are sorted by at once, and one for the others.
+const BUCKETS: usize = 8;
 
 /// An output that passes a gradient on.
 #[derive(Clone, Copy, Default)]
@@ -391,23 +423,27 @@ impl Kernel for Scatter<'_> {
     fn run<const P: usize, const FUSED: bool>(mut self) {
         let geometry = self.conv.geometry;
         let Shape { channels, height, width } = geometry.output();
-        let mut list = [Active::default(); LIST];
+        let kernel_size = geometry.kernel * geometry.kernel * geometry.input.channels;
+        let mut lists = [[Active::default(); LIST]; BUCKETS];
         for row in 0..height {
             for column in 0..width {
                 let window = (row * width + column) * channels;
+                let from = geometry.offset(row * geometry.pool, column * geometry.pool);
                 match &self.conv.backward {
                     Backward::Kernels(kernels) => {
-                        let from = geometry.offset(row * geometry.pool, column * geometry.pool);
-                        for (cell, place) in self.conv.cells.iter().enumerate() {
+                        for (group, places) in self.conv.cells.chunks(BUCKETS - 1).enumerate() {
                             for first in (0..channels).step_by(LIST) {
-                                let channels = first..channels.min(first + LIST);
-                                let length = self.active(window, cell as u8, channels, &mut list);
-                                self.kernels::<FUSED>(from + place, kernels, &list[..length]);
+                                let some = window + first..window + channels.min(first + LIST);
+                                let lengths = self.sort(some, group * (BUCKETS - 1), &mut lists);
+                                for ((place, list), length) in places.iter().zip(&lists).zip(lengths) {
+                                    let kernels = &kernels[first * kernel_size..];
+                                    self.kernels::<FUSED>(from + place, kernels, &list[..length]);
+                                }
                             }
                         }
                     }
                     Backward::Patches { side, size, kernels } => {
-                        self.patch::<FUSED>(row, column, window, (*side, *size, kernels));
+                        self.patch::<FUSED>(from, window, (*side, *size, kernels.as_chunks().0));
                     }
                 }
             }
@@ -416,58 +452,48 @@ impl Kernel for Scatter<'_> {
 }
 
 impl Scatter<'_> {
-    /// Lists those of a window's output channels that were greatest in a cell and pass a gradient on. Without a branch:
-    /// which they are cannot be predicted.
+    /// Sorts outputs of a window by the cell they were greatest in, `first` and the following ones. Returns how many
+    /// there are of each, made even by one that adds nothing. Without a branch: where they go cannot be predicted.
     #[inline(always)]
-    fn active(&self, window: usize, cell: u8, channels: Range<usize>, list: &mut [Active; LIST]) -> usize {
-        let mut length = 0;
-        for channel in channels {
-            // Without ReLU and pooling there are no marks: everything is active.
-            let mark = self.marks.get(window + channel).copied().unwrap_or(0);
-            let cotangent = self.cotangent[window + channel];
-            list[length % LIST] = Active { channel: channel as u32, cotangent };
-            length += ((mark == cell) & (cotangent != 0.0)) as usize;
+    fn sort(&self, some: Range<usize>, first: usize, lists: &mut [[Active; LIST]; BUCKETS]) -> [usize; BUCKETS - 1] {
+        // A byte for each bucket; what is off or of another cell goes into the last one.
+        let mut lengths = 0u64;
+        for (channel, (&mark, &cotangent)) in self.marks[some.clone()].iter().zip(&self.cotangent[some]).enumerate() {
+            let bucket = usize::from(mark).wrapping_sub(first).min(BUCKETS - 1);
+            let length = (lengths >> (8 * bucket)) as usize % LIST;
+            lists[bucket][length] = Active { channel: channel as u32, cotangent };
+            lengths += 1 << (8 * bucket);
         }
-        length
+        std::array::from_fn(|bucket| {
+            let length = (lengths >> (8 * bucket)) as usize & 0xff;
+            if length % 2 == 1 {
+                lists[bucket][length % LIST] = Active::default();
+            }
+            length.next_multiple_of(2)
+        })
     }
 
-    /// Adds the kernels of active outputs where they were applied.
+    /// Adds the kernels of active outputs where they were applied, two at once.
     #[inline(always)]
     fn kernels<const FUSED: bool>(&mut self, from: usize, kernels: &[f32], active: &[Active]) {
         let geometry = self.conv.geometry;
         let run = geometry.kernel * geometry.input.channels;
         let stride = geometry.padded().width * geometry.input.channels;
-        for kernel_row in 0..geometry.kernel {
-            let target = &mut self.padded[from + kernel_row * stride..][..run];
-            let row = |channel: usize| (channel * geometry.kernel + kernel_row) * run;
-            let rest = add_rows::<PIECES, FUSED>(target, 0, active, row, kernels);
-            let rest = add_rows::<1, FUSED>(target, rest, active, row, kernels);
-            for &Active { channel, cotangent } in active {
-                let at = row(channel as usize);
-                for (target, w) in target[rest..].iter_mut().zip(&kernels[at + rest..at + run]) {
-                    add_scaled::<1, FUSED>(std::array::from_mut(target), cotangent, &[*w]);
+        let target = &mut self.padded[from..][..(geometry.kernel - 1) * stride + run];
+        match (geometry.kernel, run) {
+            (3, 48) => add_kernels::<3, FUSED>(target, stride, kernels, active),
+            (3, 96) => add_kernels::<6, FUSED>(target, stride, kernels, active),
+            _ => {
+                let size = run * geometry.kernel;
+                let kernel = |active: Active| &kernels[active.channel as usize * size..][..size];
+                for &[first, second] in active.as_chunks().0 {
+                    let rows = kernel(first).chunks_exact(run).zip(kernel(second).chunks_exact(run));
+                    for (row, (one, two)) in rows.enumerate() {
+                        let target = &mut target[row * stride..][..run];
+                        add_rows::<FUSED>(target, (first.cotangent, one), (second.cotangent, two));
+                    }
                 }
             }
-        }
-    }
-
-    /// Adds one output's kernel, at its place in the patch, to a block of the patch.
-    #[inline(always)]
-    fn add_kernel<const FUSED: bool>(
-        &self,
-        sum: &mut [f32; PATCH],
-        window: usize,
-        channel: usize,
-        (size, block, kernels): (usize, usize, &[f32]),
-    ) {
-        let cells = self.conv.cells.len();
-        // Without ReLU and pooling there are no marks: everything is active.
-        let mark = self.marks.get(window + channel).copied().unwrap_or(0);
-        let cotangent = if mark == INACTIVE { 0.0 } else { self.cotangent[window + channel] };
-        let at = (channel * cells + usize::from(mark).min(cells - 1)) * size + block * PATCH;
-        // The kernels are whole blocks, so there always is one.
-        if let Some(weights) = kernels[at..].first_chunk::<PATCH>() {
-            add_scaled::<_, FUSED>(sum, cotangent, weights);
         }
     }
 
@@ -476,63 +502,91 @@ impl Scatter<'_> {
     #[inline(always)]
     fn patch<const FUSED: bool>(
         &mut self,
-        row: usize,
-        column: usize,
+        from: usize,
         window: usize,
-        (side, size, kernels): (usize, usize, &[f32]),
+        (side, size, kernels): (usize, usize, &[[f32; PIECE]]),
     ) {
-        let geometry = self.conv.geometry;
-        let pool = geometry.pool;
-        let mut patch = [0.0; LARGEST_PATCH];
-        for (block, patch) in patch[..size].as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
-            let (mut even, mut odd) = ([0.0; PATCH], [0.0; PATCH]);
-            let last = geometry.out - geometry.out % 2;
-            for channel in (0..last).step_by(2) {
-                self.add_kernel::<FUSED>(&mut even, window, channel, (size, block, kernels));
-                self.add_kernel::<FUSED>(&mut odd, window, channel + 1, (size, block, kernels));
+        let Geometry { input, out, .. } = self.conv.geometry;
+        // Behind the cells is a zero kernel.
+        let (blocks, cells) = (size / PIECE, self.conv.cells.len() + 1);
+        let (marks, cotangents) = (&self.marks[window..][..out], &self.cotangent[window..][..out]);
+        let run = side * input.channels;
+        let stride = self.conv.geometry.padded().width * input.channels;
+        let mut patch = [[0.0; PIECE]; LARGEST_PATCH / PIECE];
+        for (block, patch) in patch[..blocks].iter_mut().enumerate() {
+            let (mut even, mut odd) = ([0.0; PIECE], [0.0; PIECE]);
+            let add = |sum: &mut [f32; PIECE], channel: usize, mark: u8, cotangent: f32| {
+                let cell = usize::from(mark).min(cells - 1);
+                add_scaled::<_, FUSED>(sum, cotangent, &kernels[(channel * cells + cell) * blocks + block]);
+            };
+            let (pairs, rest) = marks.as_chunks::<2>();
+            let (cotangent_pairs, cotangent_rest) = cotangents.as_chunks::<2>();
+            for (pair, (marks, cotangents)) in pairs.iter().zip(cotangent_pairs).enumerate() {
+                add(&mut even, 2 * pair, marks[0], cotangents[0]);
+                add(&mut odd, 2 * pair + 1, marks[1], cotangents[1]);
             }
-            if last < geometry.out {
-                self.add_kernel::<FUSED>(&mut even, window, last, (size, block, kernels));
+            if let ([mark], [cotangent]) = (rest, cotangent_rest) {
+                add(&mut even, out - 1, *mark, *cotangent);
             }
-            for (patch, (even, odd)) in patch.iter_mut().zip(even.iter().zip(odd)) {
-                *patch = even + odd;
-            }
+            *patch = std::array::from_fn(|i| even[i] + odd[i]);
         }
-        let from = geometry.offset(row * pool, column * pool);
-        let run = side * geometry.input.channels;
-        let stride = geometry.padded().width * geometry.input.channels;
-        for (patch_row, patch) in patch[..side * run].chunks_exact(run).enumerate() {
-            for (target, patch) in self.padded[from + patch_row * stride..][..run].iter_mut().zip(patch) {
+        let target = &mut self.padded[from..][..(side - 1) * stride + run];
+        for (row, patch) in patch.as_flattened()[..side * run].chunks_exact(run).enumerate() {
+            for (target, patch) in target[row * stride..][..run].iter_mut().zip(patch) {
                 *target += patch;
             }
         }
     }
 }
 
-/// Adds rows of kernels, scaled by the cotangents of active outputs, to `target` from `from` on, N pieces at a time
-/// whose sums are held in registers. `row` is where a channel's row begins. Returns how far whole pieces have come.
+/// As [`Scatter::kernels`] for kernels of 3 × 3 whose rows are N pieces: the usual ones, with nothing left to be looped
+/// over at run time.
 #[inline(always)]
-fn add_rows<const N: usize, const FUSED: bool>(
+fn add_kernels<const N: usize, const FUSED: bool>(
     target: &mut [f32],
-    from: usize,
-    active: &[Active],
-    row: impl Fn(usize) -> usize,
+    stride: usize,
     kernels: &[f32],
-) -> usize {
-    let mut from = from;
-    for pieces in target[from..].as_chunks_mut::<PIECE>().0.as_chunks_mut::<N>().0 {
-        let mut sums = [[0.0; PIECE]; N];
-        for &Active { channel, cotangent } in active {
-            let weights = kernels[row(channel as usize) + from..].as_chunks::<PIECE>().0;
-            let Some(weights) = weights.first_chunk::<N>() else { continue };
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                add_scaled::<_, FUSED>(sum, cotangent, weights);
+    active: &[Active],
+) {
+    let kernels = kernels.as_chunks::<PIECE>().0.as_chunks::<N>().0.as_chunks::<3>().0;
+    let (first, rest) = target.split_at_mut(stride);
+    let (second, third) = rest.split_at_mut(stride);
+    let rows = [first, second, third].map(|row| row.as_chunks_mut::<PIECE>().0.first_chunk_mut::<N>());
+    let [Some(first), Some(second), Some(third)] = rows else { return };
+    for [x, y] in active.as_chunks().0 {
+        let (one, two) = (&kernels[x.channel as usize], &kernels[y.channel as usize]);
+        for (target, (one, two)) in [&mut *first, &mut *second, &mut *third].into_iter().zip(one.iter().zip(two)) {
+            for ((target, one), two) in target.iter_mut().zip(one).zip(two) {
+                add_two::<PIECE, FUSED>(target, (x.cotangent, one), (y.cotangent, two));
             }
         }
-        for (piece, sum) in pieces.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
-            *piece += sum;
-        }
-        from += N * PIECE;
     }
-    from
+}
+
+/// Adds two rows of kernels, one after the other.
+#[inline(always)]
+fn add_rows<const FUSED: bool>(target: &mut [f32], (x, one): (f32, &[f32]), (y, two): (f32, &[f32])) {
+    let (pieces, rest) = target.as_chunks_mut::<PIECE>();
+    let ((one, one_rest), (two, two_rest)) = (one.as_chunks(), two.as_chunks());
+    for ((target, one), two) in pieces.iter_mut().zip(one).zip(two) {
+        add_two::<PIECE, FUSED>(target, (x, one), (y, two));
+    }
+    if !rest.is_empty() {
+        for ((target, one), two) in rest.iter_mut().zip(one_rest).zip(two_rest) {
+            add_two::<1, FUSED>(std::array::from_mut(target), (x, &[*one]), (y, &[*two]));
+        }
+    }
+}
+
+/// target += x · one, then += y · two; stored once.
+#[inline(always)]
+fn add_two<const P: usize, const FUSED: bool>(
+    target: &mut [f32; P],
+    (x, one): (f32, &[f32; P]),
+    (y, two): (f32, &[f32; P]),
+) {
+    let mut sum = *target;
+    add_scaled::<P, FUSED>(&mut sum, x, one);
+    add_scaled::<P, FUSED>(&mut sum, y, two);
+    *target = sum;
 }

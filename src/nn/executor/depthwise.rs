@@ -1,6 +1,7 @@
 //! Convolution in which every channel has a kernel of its own, with the ReLU (or ReLU6) that follows. Lanes run across
 //! channels, forwards and backwards.
 
+use super::aligned::Aligned;
 use super::conv::Geometry;
 use super::linear::switch_off;
 use super::plan::{Clip, Notes, Step};
@@ -29,7 +30,7 @@ struct Plan {
     geometry: Geometry,
     width: Width,
     /// (panel, kernel row, kernel column, lane).
-    kernels: Vec<f32>,
+    kernels: Aligned,
     /// (panel, lane).
     bias: Vec<f32>,
 }
@@ -105,7 +106,7 @@ impl Step for Depthwise {
 impl Plan {
     fn new(geometry: Geometry, width: Width, at: impl Fn(usize, usize) -> f32, bias: &[f32]) -> Self {
         let (lanes, taps, channels) = (width.lanes(), geometry.kernel * geometry.kernel, bias.len());
-        let mut kernels = vec![0.0; whole(channels, lanes) * taps];
+        let mut kernels = Aligned::zeros(whole(channels, lanes) * taps);
         let mut padded_bias = vec![0.0; whole(channels, lanes)];
         for channel in 0..channels {
             for tap in 0..taps {

@@ -1,8 +1,9 @@
 //! Fully connected layers, with the ReLU (or ReLU6) that follows, as products with packed matrices. A convolution with a
 //! kernel of 1 × 1 is the same layer at every place.
 
+use super::aligned::Aligned;
 use super::plan::{Clip, INACTIVE, Notes, Step};
-use super::simd::{Kernel, Processor, Width, add_scaled, load, store, whole};
+use super::simd::{Kernel, Processor, Width, add_four, add_scaled, load, store, whole};
 
 /// Rows (pictures) of a product that are computed at once.
 const ROWS: usize = 4;
@@ -19,13 +20,13 @@ struct Packed {
     outer: usize,
     width: Width,
     /// (panel, inner, lane).
-    panels: Vec<f32>,
+    panels: Aligned,
 }
 
 impl Packed {
     fn new(inner: usize, outer: usize, width: Width, at: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = width.lanes();
-        let mut panels = vec![0.0; whole(outer, lanes) * inner];
+        let mut panels = Aligned::zeros(whole(outer, lanes) * inner);
         for column in 0..outer {
             for row in 0..inner {
                 panels[(column / lanes * inner + row) * lanes + column % lanes] = at(row, column);
@@ -123,15 +124,10 @@ impl Product<'_> {
     ) {
         let Packed { inner, outer, .. } = *self.matrix;
         let lanes = P.min(outer - column);
-        let [mut a, mut b, mut c, mut d] = row.map(|row| load::<f32, P>(self.output, row * outer + column, lanes));
-        let [x, y, z, u] = row.map(|row| &self.input[row * inner + from..][..weights.len()]);
-        for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
-            add_scaled::<_, FUSED>(&mut a, x, w);
-            add_scaled::<_, FUSED>(&mut b, y, w);
-            add_scaled::<_, FUSED>(&mut c, z, w);
-            add_scaled::<_, FUSED>(&mut d, u, w);
-        }
-        for (row, sum) in row.iter().zip([a, b, c, d]) {
+        let sums = row.map(|row| load::<f32, P>(self.output, row * outer + column, lanes));
+        let inputs = row.map(|row| &self.input[row * inner + from..][..weights.len()]);
+        let sums = add_four::<P, FUSED>(sums, inputs, weights);
+        for (row, sum) in row.iter().zip(sums) {
             store(self.output, row * outer + column, lanes, &sum);
         }
     }

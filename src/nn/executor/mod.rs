@@ -1,11 +1,14 @@
 //! The [`Executor`]: runs a network and its input gradient, fast enough to be live in a browser.
 //!
 //! An architecture is compiled once into a list of steps ([`plan`]) with packed weights; there is no graph and no
-//! allocation per call. One file per family of kernels: [`conv`] (with ReLU and pooling fused), [`depthwise`],
-//! [`grouped`], [`linear`], [`residual`], [`plain`] for what stands alone. A new layer is a new [`plan::Step`] and a line in [`plan::compile`].
+//! allocation per call. One file per family of kernels: [`conv`] (with ReLU and pooling fused; [`winograd`] where it
+//! applies), [`depthwise`], [`grouped`], [`linear`], [`residual`], [`plain`] for what stands alone. A new layer is a new
+//! [`plan::Step`] and a line in [`plan::compile`].
 
+mod aligned;
 mod conv;
 mod depthwise;
+mod greatest;
 mod grouped;
 mod linear;
 mod plain;
@@ -14,6 +17,7 @@ mod residual;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +25,7 @@ use std::sync::Arc;
 pub use plan::BuildError;
 pub use simd::Arithmetic;
 
+use self::aligned::Aligned;
 use self::plain::{channels_first, channels_last};
 use self::plan::{Notes, Step};
 use self::simd::Processor;
@@ -54,13 +59,13 @@ struct Network {
 #[derive(Clone, Default)]
 struct Buffers {
     /// The values, or their cotangents, before and after a step, of one block of pictures.
-    values: [Vec<f32>; 2],
+    values: [Aligned; 2],
     /// The marks of each step, of all pictures.
     marks: Vec<Vec<u8>>,
     /// What each step keeps, of all pictures.
-    kept: Vec<Vec<f32>>,
+    kept: Vec<Aligned>,
     /// For any step.
-    scratch: Vec<f32>,
+    scratch: Aligned,
     /// The cotangents of the logits, of all pictures.
     logits: Vec<f32>,
 }
@@ -177,21 +182,19 @@ impl Network {
     }
 
     fn reserve(&self, buffers: &mut Buffers, block: usize, pictures: usize) {
-        fn grow<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) {
-            if buffer.len() < length {
-                buffer.resize(length, T::default());
-            }
-        }
         buffers.marks.resize_with(self.steps.len(), Vec::new);
-        buffers.kept.resize_with(self.steps.len(), Vec::new);
+        buffers.kept.resize_with(self.steps.len(), Aligned::default);
         let widest = self.steps.iter().map(|step| step.output()).fold(self.input.len(), usize::max);
         for values in &mut buffers.values {
-            grow(values, block * widest);
+            values.grow(block * widest);
         }
         for (index, step) in self.steps.iter().enumerate() {
-            grow(&mut buffers.marks[index], pictures * step.marks());
-            grow(&mut buffers.kept[index], pictures * step.kept());
-            grow(&mut buffers.scratch, step.scratch());
+            let (marks, length) = (&mut buffers.marks[index], pictures * step.marks());
+            if marks.len() < length {
+                marks.resize(length, 0);
+            }
+            buffers.kept[index].grow(pictures * step.kept());
+            buffers.scratch.grow(step.scratch());
         }
     }
 

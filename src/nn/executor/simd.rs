@@ -131,6 +131,22 @@ pub(crate) fn add_scaled<const P: usize, const FUSED: bool>(acc: &mut [f32; P], 
     add_products::<P, FUSED>(acc, &[x; P], w);
 }
 
+/// Adds to four sums the products of their rows with a panel of weights, in the order of the rows.
+#[inline(always)]
+pub(crate) fn add_four<const P: usize, const FUSED: bool>(
+    [mut a, mut b, mut c, mut d]: [[f32; P]; 4],
+    [x, y, z, u]: [&[f32]; 4],
+    weights: &[[f32; P]],
+) -> [[f32; P]; 4] {
+    for ((((w, &x), &y), &z), &u) in weights.iter().zip(x).zip(y).zip(z).zip(u) {
+        add_scaled::<_, FUSED>(&mut a, x, w);
+        add_scaled::<_, FUSED>(&mut b, y, w);
+        add_scaled::<_, FUSED>(&mut c, z, w);
+        add_scaled::<_, FUSED>(&mut d, u, w);
+    }
+    [a, b, c, d]
+}
+
 /// acc += x · w, lane by lane, each lane with an x of its own.
 #[inline(always)]
 pub(crate) fn add_products<const P: usize, const FUSED: bool>(acc: &mut [f32; P], x: &[f32; P], w: &[f32; P]) {

@@ -84,6 +84,30 @@ fn smooth_architecture() -> impl Strategy<Value = Architecture> {
     )
 }
 
+/// A network whose second convolution is computed by Winograd's algorithm.
+fn tiled_architecture() -> impl Strategy<Value = Architecture> {
+    let clip = prop_oneof![Just(None), Just(Some(Layer::Relu)), Just(Some(Layer::Relu6))];
+    let padding = (0usize..3, 0usize..3).prop_map(|(before, after)| Padding { before, after });
+    let head = prop_oneof![Just(vec![]), linear("d").prop_map(|linear| [vec![Layer::Flatten], linear].concat())];
+    fitting(
+        (1usize..3, 4usize..14, 4usize..14),
+        (1usize..5, 1usize..4, 1usize..40, padding, clip, head).prop_map(
+            |(eights, kernel, out, padding, clip, head)| {
+                let conv = |name: &str, out, kernel, padding| Layer::Conv2d {
+                    name: name.into(),
+                    out,
+                    kernel,
+                    stride: 1,
+                    padding,
+                    groups: 1,
+                };
+                let first = vec![conv("a", 8 * eights, kernel, 1.into()), Layer::Relu, conv("b", out, 3, padding)];
+                [first, clip.into_iter().collect(), vec![Layer::MaxPool2d { size: 2 }], head].concat()
+            },
+        ),
+    )
+}
+
 /// Those whose layers fit together.
 fn fitting(
     shape: impl Strategy<Value = (usize, usize, usize)>,
@@ -151,7 +175,9 @@ proptest! {
 
     #[test]
     fn any_network_gives_the_logits_and_gradients_of_its_definition(
-        network in architecture(), pictures in prop_oneof![1usize..6, 14usize..20], seed: u64,
+        network in prop_oneof![3 => architecture(), 1 => tiled_architecture()],
+        pictures in prop_oneof![1usize..6, 14usize..20],
+        seed: u64,
     ) {
         check(&network, pictures, seed);
     }
@@ -165,7 +191,9 @@ proptest! {
 
     #[test]
     fn results_are_the_same_to_the_bit_for_any_number_of_lanes_and_any_batch(
-        network in prop_oneof![architecture(), smooth_architecture()], pictures in 1usize..20, seed: u64,
+        network in prop_oneof![architecture(), smooth_architecture(), tiled_architecture()],
+        pictures in 1usize..20,
+        seed: u64,
     ) {
         let mut random = Random::new(seed, Stream::Weights, 0);
         let mut weights = trained(&network, &mut random);
@@ -209,6 +237,32 @@ fn of_equal_cells_the_first_takes_the_whole_gradient_and_relu_at_zero_none() {
         let mut executor = Executor::new(&architecture, &weights).unwrap();
         assert_eq!(run(&mut executor, &[0.25, 0.5, 0.5, 0.5], &[3.0]), (vec![0.5], vec![0.0, 3.0, 0.0, 0.0]));
         assert_eq!(run(&mut executor, &[0.0, -1.0, 0.0, -2.0], &[3.0]), (vec![0.0], vec![0.0; 4]));
+    }
+}
+
+#[test]
+fn equal_cells_of_a_tile_are_equal_to_the_bit() {
+    let mut random = Random::new(3, Stream::Weights, 0);
+    let conv = Layer::Conv2d { name: "a".into(), out: 20, kernel: 3, stride: 1, padding: 0.into(), groups: 1 };
+    let layers = vec![conv, Layer::MaxPool2d { size: 2 }];
+    let architecture = Architecture { input: Shape { channels: 8, height: 4, width: 4 }, layers };
+    let mut weights = Weights::default();
+    for (name, shape) in needed(&architecture).unwrap() {
+        weights.insert(&name, shape.clone(), (0..shape.iter().product()).map(|_| random.normal()).collect()).unwrap();
+    }
+    let mut executor = Executor::new(&architecture, &weights).unwrap();
+    // Constant down, constant across, constant in both.
+    for (down, across) in [(false, true), (true, false), (false, false)] {
+        let values: Vec<f32> = (0..8 * 4).map(|_| random.normal()).collect();
+        let image: Vec<f32> = (0..8 * 16)
+            .map(|i| values[i / 16 * 4 + if down { i / 4 % 4 } else { 0 } + if across { i % 4 } else { 0 }])
+            .collect();
+        let (_, gradient) = run(&mut executor, &image, &[1.0; 20]);
+        // The first of equal cells takes the gradient: none comes to what only the others see.
+        for (i, &gradient) in gradient.iter().enumerate() {
+            assert!((down || i / 4 % 4 != 3) && (across || i % 4 != 3) || gradient == 0.0, "{i}");
+        }
+        assert!(gradient.iter().any(|&gradient| gradient != 0.0));
     }
 }
 
