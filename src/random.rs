@@ -23,6 +23,8 @@ pub enum Stream {
     Augmentation = 5,
     /// Which examples are held out for testing.
     Split = 6,
+    /// The noise that maps of a classifier's view are averaged over.
+    Explain = 40,
 }
 
 /// A generator of numbers for one purpose and one item.

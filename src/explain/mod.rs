@@ -1,8 +1,39 @@
 //! What a classifier looks at and where its decisions change.
+//!
+//! A *map* gives every pixel a value that explains one score of one picture (the [`Map`] trait says what it is and begins
+//! to compute it). To add a map, write a file like `gradient.rs` and give it a line in [`MAPS`]; its parameters are
+//! declared there, as those of attacks are.
 
+mod grad_cam;
+mod gradient;
+mod integrated;
+mod linearity;
+mod map;
+mod occlusion;
 mod plane;
+mod score;
+mod smooth_grad;
+mod split;
+#[cfg(test)]
+mod tests;
+mod weighted;
 
+pub use linearity::{DotProduct, Line, Straightness, Walk, dot_product, linearity};
+pub use map::{
+    Completeness, Detail, Explanation, Invalid, Map, MapSettings, Method, Subject, Unavailable, Work, explain,
+};
 pub use plane::{Plane, Sampled};
+pub use score::Score;
+
+/// The registered maps, in the order in which they are offered.
+pub static MAPS: &[&dyn Map] = &[
+    &gradient::Gradient,
+    &gradient::GradientTimesInput,
+    &smooth_grad::SmoothGrad,
+    &integrated::IntegratedGradients,
+    &grad_cam::GradCam,
+    &occlusion::Occlusion,
+];
 
 use crate::nn::{Classifier, softmax};
 
