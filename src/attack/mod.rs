@@ -13,10 +13,12 @@
 
 mod adam;
 mod apgd;
+mod boundary;
 mod composed;
 mod cw;
 mod deepfool;
 mod fgsm;
+mod lbfgs;
 mod method;
 mod mi_fgsm;
 mod noise;
@@ -25,6 +27,8 @@ mod oracle;
 mod parameter;
 mod pgd;
 mod run;
+mod spatial;
+mod square;
 mod story;
 mod subject;
 #[cfg(test)]
@@ -39,7 +43,7 @@ pub use objective::{Goal, Objective};
 pub use oracle::{Answer, Oracle};
 pub use parameter::{Kind, Parameter};
 pub use run::{Item, Outcome, Record, Run, Task, Trace, run};
-pub use story::{Checkpoint, Linearised, Story, Weighing};
+pub use story::{Checkpoint, Linearised, Measure, Story, Transform, Weighing};
 pub use subject::{Found, Subject};
 pub use verify::{Proposal, Verdict, verify};
 
@@ -47,8 +51,20 @@ use crate::experiment::AttackSettings;
 use crate::threat::Norm;
 
 /// The registered attacks, in the order in which they are offered.
-pub static ATTACKS: &[&dyn Attack] =
-    &[&fgsm::Fgsm, &pgd::Pgd, &mi_fgsm::MiFgsm, &apgd::Apgd, &noise::Noise, &deepfool::DeepFool, &cw::CarliniWagner];
+pub static ATTACKS: &[&dyn Attack] = &[
+    &fgsm::Fgsm,
+    &pgd::Pgd,
+    &mi_fgsm::MiFgsm,
+    &apgd::Apgd,
+    &noise::Noise,
+    &deepfool::DeepFool,
+    &cw::CarliniWagner,
+    &lbfgs::Lbfgs,
+    &spatial::affine::Affine,
+    &spatial::flow::Flow,
+    &square::Square,
+    &boundary::Boundary,
+];
 
 /// A search under way for one picture.
 pub type Searching = Pin<Box<dyn Future<Output = Found> + Send>>;

@@ -25,6 +25,58 @@ pub enum Story {
     Boundaries(Vec<Linearised>),
     /// The search over the weight c of the goal against the length of δ.
     Weights(Vec<Weighing>),
+    /// Rotations and shifts that were tried, all with all: A angles, S shifts down, S to the right.
+    Grid {
+        /// In degrees, counter-clockwise, A.
+        angles: Vec<f32>,
+        /// In pixels, along either axis, S.
+        shifts: Vec<f32>,
+        /// The cross-entropy of the label, (A, S down, S right).
+        losses: Vec<f32>,
+        /// Whether the goal was reached, likewise.
+        reached: Vec<bool>,
+        /// Angle, shift down and shift to the right of the result.
+        chosen: [f32; 3],
+    },
+    /// Rotation and shift at each step, T + 1.
+    Path(Vec<Transform>),
+    /// A flow field.
+    Flow {
+        /// How far below its place each pixel is looked up, then how far to the right, in pixels: (2, H, W). Zero if the
+        /// attack has failed.
+        field: Vec<f32>,
+        /// Sum of the lengths of differences between neighbours, at each entry of the trace.
+        roughnesses: Vec<f32>,
+    },
+    /// What was reached with how many queries.
+    Queries {
+        /// What is counted against the queries.
+        measure: Measure,
+        /// Queries and value wherever it improved; the first is the start.
+        points: Vec<(u32, f32)>,
+        /// The queries at each entry of the trace.
+        steps: Vec<u32>,
+    },
+}
+
+/// What a search that asks for scores or labels improves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Measure {
+    /// The margin of the logits, positive where the goal is reached; to grow.
+    Margin,
+    /// The length of δ; to fall.
+    Length,
+}
+
+/// A rotation, then a shift.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transform {
+    /// In degrees, counter-clockwise.
+    pub angle: f32,
+    /// In pixels.
+    pub down: f32,
+    /// In pixels.
+    pub right: f32,
 }
 
 /// A classifier taken for linear at an iterate x_i. With f_k = z_k − z_from and w_k = ∇ f_k, class k is predicted beyond

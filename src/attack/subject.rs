@@ -104,17 +104,25 @@ pub(super) struct Strongest {
 }
 
 impl Strongest {
-    /// Takes note of a picture, found at a step of a restart.
-    pub(super) fn consider(&mut self, subject: &Subject, picture: &[f32], logits: &[f32], (step, restart): (u32, u32)) {
+    /// Takes note of a picture, found at a step of a restart. Says whether it is the strongest.
+    pub(super) fn consider(
+        &mut self,
+        subject: &Subject,
+        picture: &[f32],
+        logits: &[f32],
+        (step, restart): (u32, u32),
+    ) -> bool {
         let objective = Objective::CrossEntropy.value(subject.goal, logits);
         // What is not a number is never the strongest.
         let rank = (subject.goal.reached(logits), if objective.is_nan() { f32::NEG_INFINITY } else { objective });
-        if self.rank.is_none_or(|best| rank > best) {
+        let better = self.rank.is_none_or(|best| rank > best);
+        if better {
             self.rank = Some(rank);
             self.picture = picture.to_vec();
             self.logits = logits.to_vec();
             (self.step, self.restart) = (step, restart);
         }
+        better
     }
 
     /// Whether one of them reaches the goal.

@@ -591,3 +591,146 @@ fn confidence_asks_for_a_margin() {
         }
     }
 }
+
+fn method(key: &str) -> AttackSettings {
+    AttackSettings { method: Method::from_key(key).unwrap(), ..Default::default() }
+}
+
+#[test]
+fn the_best_trace_entry_is_the_result_and_only_traces_tell_stories() {
+    let mut classifier = Curved::new(1.0);
+    let (images, labels) = pictures(&mut classifier, 3);
+    for attack in Method::all() {
+        let settings = AttackSettings { method: attack, ..Default::default() };
+        let norm = attack.norms().first().copied().unwrap_or_default();
+        let task = task(&images, &labels, norm, budget(norm), &settings);
+        for outcome in run(&mut classifier, task.clone(), Record::Trace) {
+            let trace = outcome.trace.unwrap();
+            assert_eq!(
+                outcome.adversarial,
+                trace.iterates[outcome.best_step as usize * PIXELS..][..PIXELS],
+                "{attack}"
+            );
+            assert_eq!(trace.losses.len(), trace.norms.len());
+            assert!(outcome.gradients + outcome.forwards > 2);
+        }
+        for outcome in run(&mut classifier, task, Record::Strongest) {
+            assert!(outcome.trace.is_none() && outcome.story.is_none(), "{attack}");
+        }
+    }
+}
+
+#[test]
+fn the_loss_at_the_result_is_never_below_that_at_the_picture() {
+    let mut classifier = Curved::new(0.5);
+    let (images, labels) = pictures(&mut classifier, 8);
+    // Noise goes anywhere.
+    for attack in Method::all().filter(|attack| attack.key() != "noise" && attack.key() != "square") {
+        for &norm in if attack.norms().is_empty() { &[Norm::Linf] } else { attack.norms() } {
+            let settings = AttackSettings { method: attack, ..Default::default() };
+            let task = task(&images, &labels, norm, budget(norm), &settings);
+            for (outcome, &label) in run(&mut classifier, task, Record::Strongest).iter().zip(&labels) {
+                let loss = |logits: &[f32]| Objective::CrossEntropy.value(Goal::Leave(label), logits);
+                assert!(loss(&outcome.adversarial_logits) >= loss(&outcome.logits), "{attack} {norm}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_grid_of_rotations_has_all_combinations_and_its_worst_is_the_result() {
+    let mut classifier = Curved::new(1.0);
+    let (images, labels) = pictures(&mut classifier, 3);
+    let settings = method("spatial").with("grid", 3.0).with("shift", 1.0);
+    for (outcome, &label) in
+        run(&mut classifier, task(&images, &labels, Norm::Linf, 0.0, &settings), Record::Trace).iter().zip(&labels)
+    {
+        let Some(Story::Grid { angles, shifts, losses, reached, chosen }) = &outcome.story else { panic!("no story") };
+        assert_eq!((&angles[..], &shifts[..]), (&[-30.0, 0.0, 30.0][..], &[-1.0, 0.0, 1.0][..]));
+        let worst = losses
+            .iter()
+            .zip(reached)
+            .map(|(loss, reached)| (*reached, *loss))
+            .reduce(|a, b| if b > a { b } else { a });
+        let loss = Objective::CrossEntropy.value(Goal::Leave(label), &outcome.adversarial_logits);
+        assert_eq!(worst, Some((outcome.success, loss)));
+        // No rotation and no shift is the picture itself.
+        let clean = Objective::CrossEntropy.value(Goal::Leave(label), &outcome.logits);
+        assert!((losses[13] - clean).abs() < 1e-5 && angles.contains(&chosen[0]));
+        // ε is 0 and plays no part.
+        assert_eq!(outcome.success, outcome.reached);
+    }
+}
+
+#[test]
+fn following_the_slope_of_angle_and_shift_raises_the_loss() {
+    let mut classifier = Curved::new(0.3);
+    let (images, labels) = pictures(&mut classifier, 10);
+    let settings = method("spatial").with("search", 1.0).with("shift", 1.0);
+    let mut rises = 0;
+    for outcome in run(&mut classifier, task(&images, &labels, Norm::Linf, 0.0, &settings), Record::Trace) {
+        let Some(Story::Path(path)) = &outcome.story else { panic!("no story") };
+        assert_eq!(path.len(), 21);
+        assert_eq!(path[0], Transform { angle: 0.0, down: 0.0, right: 0.0 });
+        assert!(path.iter().all(|at| at.angle.abs() <= 30.0 && at.down.abs() <= 1.0 && at.right.abs() <= 1.0));
+        let losses = outcome.trace.unwrap().losses;
+        rises += (losses[20] > losses[0]) as u32;
+    }
+    assert!(rises >= 8, "{rises} of 10");
+}
+
+#[test]
+fn a_flow_reaches_the_goal_and_gets_smoother() {
+    let mut classifier = Curved::new(2.0);
+    let (images, labels) = pictures(&mut classifier, 10);
+    let settings = method("flow").with("rate", 0.1);
+    let outcomes = run(&mut classifier, task(&images, &labels, Norm::Linf, 0.0, &settings), Record::Trace);
+    let mut reached = 0;
+    for outcome in outcomes {
+        let Some(Story::Flow { field, roughnesses }) = &outcome.story else { panic!("no story") };
+        assert_eq!((field.len(), roughnesses.len()), (2 * PIXELS, outcome.trace.unwrap().losses.len()));
+        assert_eq!(outcome.success, field.iter().any(|shift| *shift != 0.0));
+        reached += outcome.success as u32;
+    }
+    assert!(reached >= 6, "{reached} of 10");
+}
+
+#[test]
+fn queries_are_counted_and_progress_only_improves() {
+    let mut classifier = Curved::new(1.0);
+    let (images, labels) = pictures(&mut classifier, 6);
+    for (key, norm) in [("square", Norm::Linf), ("square", Norm::L2), ("boundary", Norm::L2)] {
+        let settings = method(key).with("queries", 200.0);
+        for outcome in run(&mut classifier, task(&images, &labels, norm, 0.05, &settings), Record::Trace) {
+            let Some(Story::Queries { measure, points, steps }) = &outcome.story else { panic!("no story") };
+            assert_eq!(outcome.gradients, 0);
+            // Those at x and of the judge are not the attack's.
+            let asked = outcome.forwards - 2;
+            assert!(asked <= 200 + 1 && points.last().unwrap().0 <= asked, "{key}: {asked}");
+            assert_eq!(steps.len(), outcome.trace.unwrap().losses.len(), "{key}");
+            let improves = |pair: &[(u32, f32)]| match measure {
+                Measure::Margin => pair[1].1 > pair[0].1,
+                Measure::Length => pair[1].1 < pair[0].1,
+            };
+            assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0 && improves(pair)));
+        }
+    }
+}
+
+#[test]
+fn the_boundary_attack_sees_nothing_but_the_class_and_starts_at_a_picture_that_is_offered() {
+    let mut classifier = Curved::new(1.0);
+    let (images, labels) = pictures(&mut classifier, 6);
+    let other = labels.iter().position(|label| *label != labels[0]).expect("two classes");
+    let others = images[other * PIXELS..][..PIXELS].to_vec();
+    let task =
+        Task { others: others.clone(), ..task(&images[..PIXELS], &labels[..1], Norm::L2, 0.1, &method("boundary")) };
+    let plain = run(&mut classifier, task.clone(), Record::Trace).remove(0);
+    let Some(Story::Queries { points, .. }) = &plain.story else { panic!("no story") };
+    assert_eq!(points[0], (1, Norms::between(&images[..PIXELS], &others).l2));
+    assert!(plain.norms.l2 < 0.5 * points[0].1, "{points:?}");
+    // All scores shifted: the same walk.
+    classifier.shift = -100.0;
+    let shifted = run(&mut classifier, task, Record::Trace).remove(0);
+    assert!((shifted.norms.l2 - plain.norms.l2).abs() < 1e-3);
+}

@@ -73,6 +73,20 @@ pub fn contestants() -> Vec<Contestant> {
         with("cw_l2_9x100", "cw", Norm::L2, any, &[], plain()),
         with("cw_l2_9x1000", "cw", Norm::L2, any, &[("iterations", 1000.0)], plain()),
         with("cw_linf", "cw", Norm::Linf, any, &[], plain()),
+        with("lbfgs", "lbfgs", Norm::L2, any, &[], plain()),
+        with("square_linf_1000q", "square", Norm::Linf, 0.1, &[], plain()),
+        with("square_l2_1000q", "square", Norm::L2, 1.5, &[], plain()),
+        with("boundary_2500q", "boundary", Norm::L2, any, &[], plain()),
+        with("spatial", "spatial", Norm::Linf, any, &[], plain()),
+        with(
+            "spatial_gradient",
+            "spatial",
+            Norm::Linf,
+            any,
+            &[("search", 1.0)],
+            AttackSettings { restarts: 5, ..plain() },
+        ),
+        with("flow", "flow", Norm::Linf, any, &[], plain()),
         with("deepfool_linf", "deepfool", Norm::Linf, any, &[], plain()),
     ]
 }
