@@ -25,6 +25,8 @@ pub enum Stream {
     Split = 6,
     /// The noise that maps of a classifier's view are averaged over.
     Explain = 40,
+    /// What an attack draws as it searches.
+    Search = 20,
 }
 
 /// A generator of numbers for one purpose and one item.

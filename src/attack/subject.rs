@@ -49,8 +49,7 @@ impl Subject {
 
     /// The numbers that this picture's search draws; `nth` of fewer than 2⁸ independent sequences.
     pub fn random(&self, nth: u32) -> Random {
-        // Beyond the numbers of all starts.
-        Random::new(self.seed.into(), Stream::Start, 1 << 40 | sub_stream(self.item.id, nth))
+        Random::new(self.seed.into(), Stream::Search, sub_stream(self.item.id, nth))
     }
 
     /// A random point of the ball and the box, where restart `restart` begins.
