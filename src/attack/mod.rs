@@ -43,7 +43,7 @@ pub use objective::{Goal, Objective};
 pub use oracle::{Answer, Oracle};
 pub use parameter::{Kind, Parameter};
 pub use run::{Item, Outcome, Record, Run, Task, Trace, run};
-pub use story::{Checkpoint, Linearised, Measure, Story, Transform, Weighing};
+pub use story::{Checkpoint, Grid, Linearised, Measure, Story, Transform, Weighing};
 pub use subject::{Found, Subject};
 pub use verify::{Proposal, Verdict, verify};
 

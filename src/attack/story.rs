@@ -25,19 +25,8 @@ pub enum Story {
     Boundaries(Vec<Linearised>),
     /// The search over the weight c of the goal against the length of δ.
     Weights(Vec<Weighing>),
-    /// Rotations and shifts that were tried, all with all: A angles, S shifts down, S to the right.
-    Grid {
-        /// In degrees, counter-clockwise, A.
-        angles: Vec<f32>,
-        /// In pixels, along either axis, S.
-        shifts: Vec<f32>,
-        /// The cross-entropy of the label, (A, S down, S right).
-        losses: Vec<f32>,
-        /// Whether the goal was reached, likewise.
-        reached: Vec<bool>,
-        /// Angle, shift down and shift to the right of the result.
-        chosen: [f32; 3],
-    },
+    /// Rotations and shifts that were tried.
+    Grid(Box<Grid>),
     /// Rotation and shift at each step, T + 1.
     Path(Vec<Transform>),
     /// A flow field.
@@ -66,6 +55,21 @@ pub enum Measure {
     Margin,
     /// The length of δ; to fall.
     Length,
+}
+
+/// Rotations and shifts, all tried with all: A angles, S shifts down, S to the right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grid {
+    /// In degrees, counter-clockwise, A.
+    pub angles: Vec<f32>,
+    /// In pixels, along either axis, S.
+    pub shifts: Vec<f32>,
+    /// The cross-entropy of the label, (A, S down, S right).
+    pub losses: Vec<f32>,
+    /// Whether the goal was reached, likewise.
+    pub reached: Vec<bool>,
+    /// That of the result.
+    pub chosen: Transform,
 }
 
 /// A rotation, then a shift.

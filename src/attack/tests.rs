@@ -645,7 +645,8 @@ fn the_grid_of_rotations_has_all_combinations_and_its_worst_is_the_result() {
     for (outcome, &label) in
         run(&mut classifier, task(&images, &labels, Norm::Linf, 0.0, &settings), Record::Trace).iter().zip(&labels)
     {
-        let Some(Story::Grid { angles, shifts, losses, reached, chosen }) = &outcome.story else { panic!("no story") };
+        let Some(Story::Grid(grid)) = &outcome.story else { panic!("no story") };
+        let Grid { angles, shifts, losses, reached, chosen } = &**grid;
         assert_eq!((&angles[..], &shifts[..]), (&[-30.0, 0.0, 30.0][..], &[-1.0, 0.0, 1.0][..]));
         let worst = losses
             .iter()
@@ -656,7 +657,7 @@ fn the_grid_of_rotations_has_all_combinations_and_its_worst_is_the_result() {
         assert_eq!(worst, Some((outcome.success, loss)));
         // No rotation and no shift is the picture itself.
         let clean = Objective::CrossEntropy.value(Goal::Leave(label), &outcome.logits);
-        assert!((losses[13] - clean).abs() < 1e-5 && angles.contains(&chosen[0]));
+        assert!((losses[13] - clean).abs() < 1e-5 && angles.contains(&chosen.angle));
         // ε is 0 and plays no part.
         assert_eq!(outcome.success, outcome.reached);
     }

@@ -194,7 +194,7 @@ fn attack_part(image: &[f32], label: u8, outcome: &Outcome, milliseconds: f32) -
         alpha: outcome.alpha,
         gradients: outcome.gradients,
         forwards: outcome.forwards,
-        story: outcome.story.clone().map(Box::new),
+        story: outcome.story.clone(),
         milliseconds,
     }
 }

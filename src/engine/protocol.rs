@@ -220,7 +220,7 @@ pub struct AttackPart {
     /// Forward evaluations over all restarts, beyond those within gradients.
     pub forwards: u32,
     /// What the attack has to tell beyond its steps.
-    pub story: Option<Box<Story>>,
+    pub story: Option<Story>,
     /// What the attack took.
     pub milliseconds: f32,
 }

@@ -7,7 +7,7 @@
 //! Engstrom, Tran, Tsipras, Schmidt, Madry, "Exploring the landscape of spatial robustness", ICML 2019.
 
 use super::super::parameter::{Kind, Parameter};
-use super::super::story::Transform;
+use super::super::story::{Grid, Transform};
 use super::super::subject::{Found, Strongest};
 use super::super::{Access, Aim, Attack, Objective, Oracle, Searching, Story, Subject, Trace, Uses};
 use super::{place_gradient, warped};
@@ -133,6 +133,11 @@ fn gradient(image: &[f32], shape: Shape, at: [f64; 3], picture_gradient: &[f32])
     sum
 }
 
+fn transform(at: [f64; 3]) -> Transform {
+    let [angle, down, right] = at.map(|value| value as f32);
+    Transform { angle, down, right }
+}
+
 /// Evenly spaced from −most to most.
 fn spread(most: f64, n: usize) -> Vec<f64> {
     (0..n).map(|i| most * (2.0 * i as f64 / (n - 1) as f64 - 1.0)).collect()
@@ -169,8 +174,8 @@ async fn grid(subject: Subject, oracle: Oracle) -> Found {
         subject.log(&mut trace, &found.adversarial, &strongest.logits);
         found.trace = trace;
         let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-        let chosen = chosen.map(|value| value as f32);
-        found.story = Some(Story::Grid { angles: single(angles), shifts: single(shifts), losses, reached, chosen });
+        let (angles, shifts, chosen) = (single(angles), single(shifts), transform(chosen));
+        found.story = Some(Story::Grid(Box::new(Grid { angles, shifts, losses, reached, chosen })));
     }
     found
 }
@@ -199,8 +204,7 @@ async fn follow(subject: Subject, oracle: Oracle) -> Found {
             }
             if subject.traces() {
                 subject.log(&mut trace, &picture, &answer.logits);
-                let [angle, down, right] = at.map(|value| value as f32);
-                path.push(Transform { angle, down, right });
+                path.push(transform(at));
             }
             let slope = gradient(&subject.image, subject.shape, at, &answer.gradient);
             for ((at, slope), most) in at.iter_mut().zip(slope).zip(most) {
