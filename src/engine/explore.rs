@@ -6,16 +6,21 @@ use std::collections::VecDeque;
 
 use super::grid::{Band, Grid, Section, Survey};
 use super::protocol::{AttackPart, CurvePart, GradientPart, Part, PlanePart};
-use crate::attack::{Item, Outcome, Record, Run, Task};
+use crate::attack::{Aim, Goal, Item, Outcome, Record, Run, Story, Task};
 use crate::evaluate::Curve;
 use crate::experiment::Experiment;
 use crate::explain::{Plane, Sampled, gradient_map};
 use crate::nn::{Classifier, Executor, softmax};
+use crate::threat::length;
 
 /// Values of ε on the curve, 0 and the greatest included.
 const CURVE_POINTS: usize = 33;
 /// Corners of the outline of the ball's section.
 const BALL_POINTS: usize = 180;
+/// How much longer than the δ that was found the curve along it is.
+const BEYOND: f32 = 2.0;
+/// Pictures that all attacks of a curve against ε may ask about together: a curve that takes longer is not drawn.
+const CURVE_COST: u32 = 200_000;
 /// An attack that takes longer than this gives way to a newer experiment, in milliseconds. Shorter ones are finished:
 /// while a slider moves, every experiment is soon an old one, and something must be shown.
 const PATIENCE: f64 = 120.0;
@@ -83,6 +88,8 @@ pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut i
                 if !host.go_on().await {
                     return false;
                 }
+                let (done, all) = run.progress();
+                host.say(slot as u8, Part::Progress(done as f32 / all.max(1) as f32));
                 breath = host.now();
             }
         }
@@ -106,7 +113,17 @@ pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut i
         let part = GradientPart { at_image: at_image.to_vec().into(), at_adversarial: at_adversarial.to_vec().into() };
         host.say(slot as u8, Part::Gradient(part));
     }
-    let curves = classifiers.iter().map(|classifier| curve(experiment, &image, item, classifier)).collect();
+    let mut curves = Vec::new();
+    for (slot, (classifier, outcome)) in classifiers.iter_mut().zip(&outcomes).enumerate() {
+        match experiment.attack.method.aim() {
+            Aim::Strongest if experiment.attack.method.cost(&experiment.attack) <= CURVE_COST / CURVE_POINTS as u32 => {
+                curves.push((slot, curve(experiment, &image, item, classifier)));
+            }
+            Aim::Smallest => host.say(slot as u8, Part::Curve(along(experiment, &image, item, outcome, classifier))),
+            // A long attack for each ε, or nothing that grows with ε: there is no curve.
+            Aim::Strongest | Aim::Transformation => host.say(slot as u8, Part::Curve(CurvePart::default())),
+        }
+    }
     planes_and_curves(&mut classifiers, &sections, &drawings, curves, host).await
 }
 
@@ -116,11 +133,11 @@ async fn planes_and_curves(
     classifiers: &mut [Executor],
     sections: &[Section],
     drawings: &[PlanePart],
-    curves: Vec<(Vec<f32>, Curve)>,
+    curves: Vec<(usize, (Vec<f32>, Curve))>,
     host: &mut impl Host,
 ) -> bool {
     let mut survey = Survey::new(classifiers.len());
-    let mut curves = VecDeque::from_iter(curves.into_iter().enumerate());
+    let mut curves = VecDeque::from(curves);
     let sample = |band: Band, classifiers: &mut [Executor]| {
         let slot = usize::from(band.slot);
         sections[slot].sample(&mut classifiers[slot], band)
@@ -220,6 +237,14 @@ fn view(
             part.off_plane.0.push(off);
         }
     }
+    if let Some(Story::Boundaries(steps)) = &outcome.story {
+        let along = |axis: &[f32], normal: &[f32]| axis.iter().zip(normal).map(|(a, n)| a * n).sum::<f32>();
+        for step in steps {
+            let [u, v] = plane.axes();
+            part.lines.0.extend([step.at_image, along(u, &step.normal), along(v, &step.normal)]);
+            part.line_classes.push(step.chosen);
+        }
+    }
     for other in others.iter().flatten() {
         let (a, b, _) = plane.project(other);
         part.landmarks.0.extend([a, b]);
@@ -250,6 +275,37 @@ fn curve_part(epsilon: &[f32], curve: &Curve) -> CurvePart {
         epsilon: epsilon.to_vec().into(),
         probabilities: points.probabilities.clone().into(),
         smallest: points.smallest,
+        along: false,
+    }
+}
+
+/// What the classifier says at x + t · δ, cut to the box, for t from 0 to a little beyond 1.
+fn along(
+    experiment: &Experiment,
+    image: &[f32],
+    item: Item,
+    outcome: &Outcome,
+    classifier: &mut Executor,
+) -> CurvePart {
+    let norm = experiment.threat.norm;
+    let full = length(norm, outcome.adversarial.iter().zip(image).map(|(after, x)| after - x)) as f32;
+    if full == 0.0 {
+        return CurvePart::default();
+    }
+    let shares: Vec<f32> = (0..CURVE_POINTS).map(|i| BEYOND * i as f32 / (CURVE_POINTS - 1) as f32).collect();
+    let at =
+        |share: f32| image.iter().zip(&outcome.adversarial).map(move |(x, a)| (x + share * (a - x)).clamp(0.0, 1.0));
+    let pictures: Vec<f32> = shares.iter().flat_map(|&share| at(share)).collect();
+    let classes = classifier.classes();
+    let mut logits = vec![0.0; shares.len() * classes];
+    classifier.logits(&pictures, &mut logits);
+    let goal = Goal::new(item.label, item.target);
+    let reached = logits.chunks_exact(classes).position(|logits| goal.reached(logits));
+    CurvePart {
+        epsilon: shares.iter().map(|share| share * full).collect::<Vec<_>>().into(),
+        probabilities: softmax::probabilities(&logits, classes).into(),
+        smallest: reached.map(|first| shares[first] * full),
+        along: true,
     }
 }
 
@@ -259,11 +315,12 @@ mod tests {
 
     use super::super::protocol;
     use super::*;
+    use crate::attack::Method;
     use crate::data::{self, Dataset, PIXELS};
     use crate::experiment::{Picture, PlaneAxes};
     use crate::nn::{Architecture, Layer, Shape, Weights, weights::needed, zoo};
     use crate::random::{Random, Stream};
-    use crate::threat::Norms;
+    use crate::threat::{Norm, Norms};
 
     const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
 
@@ -348,6 +405,7 @@ mod tests {
 
     fn kind(part: &Part) -> &'static str {
         match part {
+            Part::Progress(_) => "progress",
             Part::Attack(_) => "attack",
             Part::Gradient(_) => "gradient",
             Part::Curve(_) => "curve",
@@ -432,7 +490,7 @@ mod tests {
                 Part::Attack(part) => attack = Some(part),
                 Part::Curve(part) => curve = Some(part),
                 Part::Plane(part) => plane = Some(part),
-                Part::Gradient(_) => {}
+                Part::Gradient(_) | Part::Progress(_) => {}
             }
         }
         let (attack, curve, plane) = (attack.unwrap(), curve.unwrap(), plane.unwrap());
@@ -452,5 +510,28 @@ mod tests {
         assert!(plane.off_plane[steps - 1].abs() < 1e-4);
         assert!((plane.path[2 * (steps - 1)] - attack.step_norms[steps - 1].l2).abs() < 1e-4);
         assert_eq!(plane.classes.len(), plane.side as usize * plane.side as usize);
+    }
+
+    #[test]
+    fn for_the_smallest_perturbation_the_curve_follows_it_and_the_plane_shows_the_linearised_boundaries() {
+        let mut experiment = Experiment::default();
+        experiment.choose_attack(Method::from_key("deepfool").unwrap());
+        experiment.threat = crate::threat::Threat { norm: Norm::L2, epsilon: 1.5 };
+        let (_, said) = explored(&experiment, 20);
+        let attack =
+            said.iter().find_map(|(_, part)| if let Part::Attack(part) = part { Some(part) } else { None }).unwrap();
+        let curve =
+            said.iter().find_map(|(_, part)| if let Part::Curve(part) = part { Some(part) } else { None }).unwrap();
+        let plane =
+            said.iter().find_map(|(_, part)| if let Part::Plane(part) = part { Some(part) } else { None }).unwrap();
+        assert!(attack.success && curve.along);
+        let smallest = curve.smallest.unwrap();
+        assert!(smallest > 0.0 && smallest <= attack.norms.l2 * 1.0001, "{smallest} of {}", attack.norms.l2);
+        // x lies before the boundary as it is linearised there, and the first step goes towards it; the box may cut it.
+        let lines: Vec<_> = plane.lines.chunks_exact(3).collect();
+        assert!(!lines.is_empty() && lines.len() == plane.line_classes.len());
+        let at =
+            |line: &[f32], step: usize| line[0] + plane.path[2 * step] * line[1] + plane.path[2 * step + 1] * line[2];
+        assert!(at(lines[0], 0) < 0.0 && at(lines[0], 1).abs() < 0.8 * at(lines[0], 0).abs());
     }
 }

@@ -166,6 +166,8 @@ pub enum Reply {
 /// A part of what the Lab shows of one model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Part {
+    /// How far an attack that takes its time has come, from 0 to 1.
+    Progress(f32),
     /// The attack itself.
     Attack(AttackPart),
     /// Gradient maps.
@@ -234,15 +236,18 @@ pub struct GradientPart {
     pub at_adversarial: Floats,
 }
 
-/// Class probabilities at the adversarial picture for a series of ε, all other settings unchanged.
+/// Class probabilities at the adversarial picture for a series of ε, all other settings unchanged; for an attack that
+/// looks for the smallest δ, along that δ instead.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurvePart {
-    /// E values of ε, increasing, from 0 to the norm's greatest.
+    /// E values of ε, increasing, from 0 to the norm's greatest; or lengths of t · δ.
     pub epsilon: Floats,
     /// E · K values.
     pub probabilities: Floats,
-    /// The smallest ε found at which the attack reached its goal.
+    /// The smallest of them found at which the attack reached its goal.
     pub smallest: Option<f32>,
+    /// Whether these are the pictures x + t · δ for one δ.
+    pub along: bool,
 }
 
 /// The network's decisions on a plane through x, and the attack's path projected onto it.
@@ -267,6 +272,11 @@ pub struct PlanePart {
     pub off_plane: Floats,
     /// Where two other pictures lie, if they span the plane, pairs (a, b).
     pub landmarks: Floats,
+    /// For each step of an attack that linearises a boundary the line c + a·p + b·q = 0 it is on the plane, triples
+    /// (c, p, q).
+    pub lines: Floats,
+    /// The class beyond each.
+    pub line_classes: Vec<u8>,
     /// Whether this is the finest version.
     pub finest: bool,
 }

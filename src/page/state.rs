@@ -12,6 +12,8 @@ use crate::nn::zoo::{self, ModelCard};
 /// What is known of one model under the present experiment. Each part stays on screen until its successor arrives.
 #[derive(Clone, Copy)]
 pub struct Slot {
+    /// How far an attack that takes its time has come, from 0 to 1.
+    pub progress: RwSignal<Option<f32>>,
     /// The attack on the picture.
     pub attack: RwSignal<Option<Arc<AttackPart>>>,
     /// Gradient maps.
@@ -25,6 +27,7 @@ pub struct Slot {
 impl Slot {
     fn new() -> Self {
         Self {
+            progress: RwSignal::new(None),
             attack: RwSignal::new(None),
             gradient: RwSignal::new(None),
             curve: RwSignal::new(None),
@@ -35,7 +38,11 @@ impl Slot {
     /// Puts a part in its place.
     pub fn show(&self, part: Part) {
         match part {
-            Part::Attack(part) => self.attack.set(Some(Arc::new(part))),
+            Part::Progress(share) => self.progress.set(Some(share)),
+            Part::Attack(part) => {
+                self.progress.set(None);
+                self.attack.set(Some(Arc::new(part)));
+            }
             Part::Gradient(part) => self.gradient.set(Some(Arc::new(part))),
             Part::Curve(part) => self.curve.set(Some(Arc::new(part))),
             Part::Plane(part) => self.plane.set(Some(Arc::new(part))),

@@ -51,6 +51,11 @@ impl CurveDrawing {
         (0..self.part.epsilon.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
     }
 
+    /// What the horizontal axis measures.
+    fn symbol(&self) -> &'static str {
+        if self.part.along { "‖t · δ‖" } else { "ε" }
+    }
+
     /// "ε = 0.1: Shirt 62.0 %, Coat 30.1 %".
     fn readout(&self, point: usize) -> String {
         let Some(epsilon) = self.part.epsilon.get(point) else { return String::new() };
@@ -61,18 +66,17 @@ impl CurveDrawing {
             .take(3)
             .map(|class| format!("{} {}", self.classes[*class], format::percent(self.probability(point, *class))))
             .collect();
-        format!("ε = {}: {}", format::epsilon_in_units(*epsilon, self.norm), values.join(", "))
+        format!("{} = {}: {}", self.symbol(), format::epsilon_in_units(*epsilon, self.norm), values.join(", "))
     }
 
     fn describe(&self) -> String {
         let fooled = match self.part.smallest {
             Some(smallest) => {
-                format!(
-                    "The smallest ε found that reaches the goal is {}.",
-                    format::epsilon_in_units(smallest, self.norm)
-                )
+                let symbol = self.symbol();
+                let smallest = format::epsilon_in_units(smallest, self.norm);
+                format!("The smallest {symbol} found that reaches the goal is {smallest}.")
             }
-            None => "No ε in this range reaches the goal.".into(),
+            None => format!("No {} in this range reaches the goal.", self.symbol()),
         };
         let last = self.part.epsilon.len().saturating_sub(1);
         format!("{fooled} {}. {}. {}.", self.readout(0), self.readout(self.present()), self.readout(last))
@@ -145,7 +149,7 @@ pub fn draw_curve(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
         write(&context, data.classes[class], (beside, y), "left", "middle");
     }
     context.set_fill_style_str(&theme.ink_soft.css());
-    let axis = format!("ε ({})", data.norm);
+    let axis = format!("{} ({})", data.symbol(), data.norm);
     write(&context, &axis, ((mapping.field[0] + mapping.field[2]) / 2.0, size.height - 2.0), "center", "bottom");
     markers(&context, theme, data, &mapping, text);
     Some(mapping)
@@ -163,12 +167,14 @@ fn markers(context: &CanvasRenderingContext2d, theme: &Theme, data: &CurveDrawin
         let x = mapping.across(f64::from(smallest));
         chart::vertical(context, field, x, theme.danger, theme.stroke(1.5), &[5.0, 4.0]);
         context.set_fill_style_str(&theme.danger.css());
-        inside(context, &format!("succeeds from ε = {}", format::epsilon(smallest)), x, 0.0);
+        inside(context, &format!("succeeds from {} = {}", data.symbol(), format::epsilon(smallest)), x, 0.0);
     }
-    let x = mapping.across(f64::from(data.epsilon));
-    chart::vertical(context, field, x, theme.accent, theme.stroke(2.0), &[]);
-    context.set_fill_style_str(&theme.accent.css());
-    inside(context, &format!("now ε = {}", format::epsilon(data.epsilon)), x, 1.0);
+    if f64::from(data.epsilon) <= mapping.x.1 {
+        let x = mapping.across(f64::from(data.epsilon));
+        chart::vertical(context, field, x, theme.accent, theme.stroke(2.0), &[]);
+        context.set_fill_style_str(&theme.accent.css());
+        inside(context, &format!("now ε = {}", format::epsilon(data.epsilon)), x, 1.0);
+    }
     if let Some(point) = data.cursor.filter(|point| *point < data.part.epsilon.len()) {
         let x = mapping.across(f64::from(data.part.epsilon[point]));
         chart::vertical(context, field, x, theme.ink_soft, theme.stroke(1.0), &[2.0, 3.0]);

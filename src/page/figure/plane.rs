@@ -90,6 +90,12 @@ impl PlaneDrawing {
         if let Some(end) = Self::points(&self.part.path).last() {
             text.push_str(&format!(" The attack ends in {}.", place(end)));
         }
+        if let Some(class) = self.part.line_classes.get(self.present().min(self.part.line_classes.len().max(1) - 1)) {
+            text.push_str(&format!(
+                " A dashed line is the nearest boundary as linearised at this step: that of {}.",
+                self.class_name(usize::from(*class))
+            ));
+        }
         if let Some(farthest) = self.part.off_plane.iter().copied().filter(|v| v.is_finite()).reduce(f32::max)
             && farthest > 1e-3
         {
@@ -200,6 +206,7 @@ impl PlanePainter {
         self.regions(&context, theme, data, &mapping);
         boundaries(&context, theme, data, &mapping);
         outline(&context, theme, data, &mapping);
+        linearised(&context, theme, data, &mapping);
         self.names(&context, theme, data, &mapping);
         path(&context, theme, data, &mapping);
         landmarks(&context, theme, data, &mapping);
@@ -315,6 +322,35 @@ impl PlanePainter {
             let (from, to) = if x + width > right { (x - width, x) } else { (x, x + width) };
             line(&[(from, y), (to, y)], false);
         }
+    }
+}
+
+/// The boundary as it was linearised at the iterate on screen.
+fn linearised(context: &CanvasRenderingContext2d, theme: &Theme, data: &PlaneDrawing, mapping: &Mapping) {
+    let steps = data.part.lines.len() / 3;
+    let Some(line) = data.part.lines.chunks_exact(3).nth(data.present().min(steps.saturating_sub(1))) else { return };
+    let [c, p, q] = [line[0], line[1], line[2]].map(f64::from);
+    let size = p.hypot(q);
+    if !(size > 0.0 && c.is_finite()) {
+        return;
+    }
+    // From the point of it nearest to x, farther than the field either way.
+    let far = (mapping.x.1 - mapping.x.0) + (mapping.y.1 - mapping.y.0) + (c / size).abs();
+    let (a, b) = (-c * p / (size * size), -c * q / (size * size));
+    let (da, db) = (-q / size * far, p / size * far);
+    let on_canvas = |a: f64, b: f64| (mapping.across(a), mapping.down(b));
+    let dashes = js_sys::Array::of2(&7.0.into(), &5.0.into());
+    for (colour, width) in [(theme.panel, 4.5), (theme.ink, 2.0)] {
+        context.save();
+        let _ = context.set_line_dash(&dashes);
+        context.set_stroke_style_str(&colour.css());
+        context.set_line_width(theme.stroke(width));
+        context.begin_path();
+        let ((x0, y0), (x1, y1)) = (on_canvas(a - da, b - db), on_canvas(a + da, b + db));
+        context.move_to(x0, y0);
+        context.line_to(x1, y1);
+        context.stroke();
+        context.restore();
     }
 }
 
@@ -637,6 +673,9 @@ fn legend(part: Signal<Option<Arc<PlanePart>>>, theme: Signal<Arc<Theme>>) -> An
                 <li><span aria-hidden="true">"◎"</span>" on screen"</li>
                 <li><span aria-hidden="true">"×"</span>" last"</li>
                 <li><span class="ball-key" aria-hidden="true"></span>" the ball ‖δ‖ ≤ ε"</li>
+                <Show when=move || part.with(|part| part.as_ref().is_some_and(|part| !part.lines.is_empty()))>
+                    <li><span aria-hidden="true">"╌"</span>" nearest boundary, linearised"</li>
+                </Show>
             </ul>
             <div class="scale" aria-hidden="true">
                 <canvas node_ref=node width="256" height="1"></canvas>

@@ -2,18 +2,15 @@
 
 use leptos::prelude::*;
 
-use crate::attack::Method;
+use crate::attack::Aim;
 use crate::data::Dataset;
-use crate::experiment::{AttackSettings, Experiment, MAX_RESTARTS, MAX_STEPS, Scale};
+use crate::experiment::{AttackSettings, Experiment, Scale};
 use crate::nn::zoo;
-use crate::page::control::{Choice, NumberControl, Pick, Toggle};
-use crate::page::lab::plane;
+use crate::page::control::{Choice, NumberControl, Pick};
+use crate::page::lab::{attacks, plane};
 use crate::page::notice::Notices;
 use crate::page::state::Lab;
 use crate::threat::{Norm, Threat};
-
-/// The least step size that the slider offers.
-const LEAST_ALPHA: f64 = 0.001;
 
 /// All of them.
 #[component]
@@ -32,8 +29,8 @@ pub fn Controls() -> impl IntoView {
     view! {
         <section class="controls" aria-label="Experiment">
             <div class="group">{subject(lab)}</div>
-            <div class="group">{attack(lab)} {budget(lab)} {goal(lab)}</div>
-            <div class="group">{iterations(lab)} {seed(lab)}</div>
+            <div class="group">{attacks::choice(lab)} {attacks::norm(lab)} {budget(lab)} {goal(lab)}</div>
+            <div class="group">{attacks::settings(lab)} {seed(lab)}</div>
             <div class="group">{scale(lab)} {plane::axes(lab)}</div>
             <button type="button" class="quiet" on:click=reset>"Reset attack and view"</button>
         </section>
@@ -41,7 +38,7 @@ pub fn Controls() -> impl IntoView {
 }
 
 /// A callback for a control whose every choice is valid.
-fn choosing(
+pub(super) fn choosing(
     lab: Lab,
     kind: &'static str,
     change: impl Fn(&mut Experiment, String) + Send + Sync + 'static,
@@ -51,7 +48,7 @@ fn choosing(
 }
 
 /// A callback for a number; what is out of range comes back as a sentence.
-fn setting(
+pub(super) fn setting(
     lab: Lab,
     kind: &'static str,
     change: impl Fn(&mut Experiment, f64) + Send + Sync + 'static,
@@ -97,27 +94,6 @@ fn subject(lab: Lab) -> AnyView {
     .into_any()
 }
 
-fn attack(lab: Lab) -> AnyView {
-    let methods = Method::all().map(|method| (method.key(), method.to_string())).collect::<Vec<_>>();
-    let method = lab.memo(|experiment| experiment.attack.method.key().to_string());
-    let choose_method = choosing(lab, "method", |experiment, key| {
-        experiment.choose_attack(Method::from_key(&key).unwrap_or_default());
-        experiment.view.step = None;
-    });
-    let norms = Norm::ALL.map(|norm| (norm.key(), norm.to_string())).to_vec();
-    let norm = lab.memo(|experiment| experiment.threat.norm.key().to_string());
-    let choose_norm = choosing(lab, "norm", |experiment, key| {
-        let norm = Norm::from_key(&key).unwrap_or_default();
-        experiment.threat = Threat::usual(experiment.dataset, norm);
-        experiment.attack.alpha = None;
-    });
-    view! {
-        <Choice name="method" label="Attack" options=methods value=method.into() set=choose_method />
-        <Choice name="norm" label="Norm of δ" options=norms value=norm.into() set=choose_norm />
-    }
-    .into_any()
-}
-
 /// The slider of ε; the phone layout shows it a second time, always at hand.
 pub fn epsilon(lab: Lab, id: &'static str) -> AnyView {
     let threat = lab.memo(|experiment| experiment.threat);
@@ -128,12 +104,22 @@ pub fn epsilon(lab: Lab, id: &'static str) -> AnyView {
         Norm::L2 => 0.1,
         Norm::L1 => 0.5,
     });
-    let note = Signal::derive(move || match threat.get() {
-        Threat { norm: Norm::Linf, epsilon } => format!("= {}/255 for every pixel", trimmed(epsilon * 255.0)),
-        Threat { norm, .. } => format!("{norm} length of δ"),
+    let aim = lab.memo(|experiment| experiment.attack.method.aim());
+    let note = Signal::derive(move || {
+        let length = match threat.get() {
+            Threat { norm: Norm::Linf, epsilon } => format!("= {}/255 for every pixel", trimmed(epsilon * 255.0)),
+            Threat { norm, .. } => format!("{norm} length of δ"),
+        };
+        match aim.get() {
+            Aim::Strongest => length,
+            Aim::Smallest => format!("{length}: only says which δ is small enough"),
+            Aim::Transformation => "not used: no norm measures this change".into(),
+        }
     });
+    let idle = Signal::derive(move || aim.get() == Aim::Transformation);
     let set = setting(lab, "epsilon", |experiment, number| experiment.threat.epsilon = number as f32);
-    view! { <NumberControl id=id label="ε" value=value min=0.0 max=max step=step note=note set=set /> }.into_any()
+    view! { <NumberControl id=id label="ε" value=value min=0.0 max=max step=step note=note set=set disabled=idle /> }
+        .into_any()
 }
 
 fn budget(lab: Lab) -> AnyView {
@@ -151,67 +137,6 @@ fn goal(lab: Lab) -> AnyView {
     let target = lab.memo(|experiment| experiment.attack.target.map(|class| class.to_string()).unwrap_or_default());
     let choose = choosing(lab, "target", |experiment, key| experiment.attack.target = key.parse().ok());
     view! { <Pick id="target" label="Goal" options=options value=target.into() set=choose /> }.into_any()
-}
-
-fn iterations(lab: Lab) -> AnyView {
-    let notices = Notices::get();
-    let iterates = lab.memo(|experiment| experiment.attack.method.uses().steps);
-    let idle = Signal::derive(move || !iterates.get());
-    let steps = lab.memo(|experiment| experiment.attack.steps as f64);
-    let set_steps = setting(lab, "steps", |experiment, number| {
-        experiment.attack.steps = number as u32;
-        experiment.view.step = None;
-    });
-    let alpha = lab.memo(|experiment| experiment.attack.alpha_for(experiment.threat.epsilon) as f64);
-    let norm = lab.memo(|experiment| experiment.threat.norm);
-    let greatest_alpha = Signal::derive(move || norm.get().greatest_epsilon() as f64 / 2.0);
-    let alpha_step = Signal::derive(move || match norm.get() {
-        Norm::Linf => 0.001,
-        Norm::L2 => 0.05,
-        Norm::L1 => 0.25,
-    });
-    let set_alpha = setting(lab, "alpha", |experiment, number| experiment.attack.alpha = Some(number as f32));
-    let follows = lab.memo(|experiment| experiment.attack.alpha.is_none());
-    let set_follows = Callback::new(move |follows: bool| {
-        notices.check(lab.edit("follows", |experiment| {
-            let greatest = experiment.threat.norm.greatest_epsilon();
-            let alpha = experiment.attack.alpha_for(experiment.threat.epsilon).clamp(LEAST_ALPHA as f32, greatest);
-            experiment.attack.alpha = (!follows).then_some(alpha);
-        }));
-    });
-    let alpha_note = Signal::derive(move || if follows.get() { "= 2.5 · ε / steps".into() } else { String::new() });
-    let random = lab.memo(|experiment| experiment.attack.random_start);
-    let set_random = Callback::new(move |random: bool| {
-        notices.check(lab.edit("random", |experiment| {
-            experiment.attack.random_start = random;
-            if !random {
-                experiment.attack.restarts = 1;
-            }
-        }));
-    });
-    let restarts = lab.memo(|experiment| experiment.attack.restarts as f64);
-    let set_restarts = setting(lab, "restarts", |experiment, number| {
-        experiment.attack.restarts = number as u32;
-        // Restarts from one and the same point would all go the same way.
-        if number > 1.0 {
-            experiment.attack.random_start = true;
-        }
-    });
-    let constant = |number: f64| Signal::derive(move || number);
-    view! {
-        <fieldset class="iterations" disabled=idle>
-            <legend>"Iterations of PGD"</legend>
-            <NumberControl id="steps" label="Steps T" value=steps.into() min=1.0 max=constant(MAX_STEPS as f64)
-                step=constant(1.0) whole=true set=set_steps disabled=idle />
-            <NumberControl id="alpha" label="Step size α" value=alpha.into() min=LEAST_ALPHA max=greatest_alpha step=alpha_step
-                note=alpha_note set=set_alpha disabled=idle />
-            <Toggle label="α follows ε" value=follows.into() set=set_follows />
-            <Toggle label="Random start in the ball" value=random.into() set=set_random />
-            <NumberControl id="restarts" label="Restarts" value=restarts.into() min=1.0 max=constant(MAX_RESTARTS as f64)
-                step=constant(1.0) whole=true set=set_restarts disabled=idle />
-        </fieldset>
-    }
-    .into_any()
 }
 
 fn scale(lab: Lab) -> AnyView {

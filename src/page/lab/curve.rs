@@ -16,10 +16,25 @@ pub fn curve(subject: Subject) -> AnyView {
     let pick = Callback::new(move |epsilon: f32| {
         notices.check(lab.edit("epsilon", |experiment| experiment.threat.epsilon = epsilon));
     });
-    view! {
-        <CurveChart part=subject.slot.curve classes=classes norm=norm epsilon=epsilon on_pick=pick
-            caption=subject.caption("Class probabilities of the attacked picture against ε, all other settings as they are")
-            name=subject.file("curve") />
-    }
-    .into_any()
+    let none =
+        Memo::new(move |_| subject.slot.curve.with(|part| part.as_ref().is_some_and(|part| part.epsilon.is_empty())));
+    let along = Memo::new(move |_| subject.slot.curve.with(|part| part.as_ref().is_some_and(|part| part.along)));
+    let caption = Signal::derive(move || {
+        if along.get() {
+            "Class probabilities at x + t · δ against its length: the δ that was found, made shorter and longer".into()
+        } else {
+            "Class probabilities of the attacked picture against ε, all other settings as they are".to_string()
+        }
+    });
+    let view = move || {
+        if none.get() {
+            return ().into_any();
+        }
+        view! {
+            <CurveChart part=subject.slot.curve classes=classes norm=norm epsilon=epsilon on_pick=pick caption=caption
+                name=subject.file("curve") />
+        }
+        .into_any()
+    };
+    view.into_any()
 }

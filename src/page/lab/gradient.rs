@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::subject::Subject;
+use crate::attack::Access;
 use crate::engine::protocol::GradientPart;
 use crate::experiment::Scale;
 use crate::page::figure::{SignedPicture, greatest};
@@ -22,13 +23,21 @@ pub fn gradients(subject: Subject) -> AnyView {
     let map = move |of: fn(&GradientPart) -> &[f32]| {
         Signal::derive(move || subject.slot.gradient.with(|part| part.as_deref().map(|part| of(part).into())))
     };
-    view! {
+    let seen = lab.memo(|experiment| experiment.attack.method.access() == Access::Gradients);
+    let view = move || {
+        // Who attacks without gradients does not see them.
+        if !seen.get() {
+            return ().into_any();
+        }
+        view! {
         <div class="pair">
             <SignedPicture pixels=map(|part| &part.at_image) limit=common
                 caption=subject.caption("∂loss/∂x at x") name=subject.file("gradient-at-x") />
             <SignedPicture pixels=map(|part| &part.at_adversarial) limit=common
                 caption=subject.caption("∂loss/∂x at x + δ") name=subject.file("gradient-at-adversarial") />
         </div>
-    }
-    .into_any()
+        }
+        .into_any()
+    };
+    view.into_any()
 }

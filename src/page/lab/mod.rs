@@ -1,5 +1,6 @@
 //! The Lab: one picture, one attack, everything it shows, live.
 
+mod attacks;
 mod controls;
 mod curve;
 mod equation;
@@ -12,6 +13,7 @@ mod plane;
 mod robust;
 mod status;
 mod steps;
+mod story;
 mod subject;
 mod trace;
 mod verdict;
@@ -60,6 +62,7 @@ fn column(lab: Lab, slot: usize) -> AnyView {
             <div class="figures">
                 {plane::plane(subject)}
                 {gradient::gradients(subject)}
+                {story::story(subject)}
                 {curve::curve(subject)}
                 {trace::trace(subject)}
                 {facts::facts(subject)}

@@ -15,7 +15,13 @@ pub fn StatusLine() -> impl IntoView {
     };
     let text = move || match lab.status.get() {
         Status::Loading => "Loading the model and its pictures…".to_string(),
-        Status::Working => "Computing…".to_string(),
+        Status::Working => {
+            let progress: Vec<f32> = lab.slots.iter().filter_map(|slot| slot.progress.get()).collect();
+            match progress.iter().copied().reduce(f32::min) {
+                Some(share) => format!("Attacking… {:.0} %", 100.0 * share),
+                None => "Computing…".to_string(),
+            }
+        }
         Status::Done(milliseconds) => format!("All computed on this device, in {}", format::milliseconds(milliseconds)),
         Status::Failed(_) => String::new(),
     };

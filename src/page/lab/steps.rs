@@ -17,12 +17,13 @@ const STEP_TIME: Duration = Duration::from_millis(350);
 pub fn StepBar() -> impl IntoView {
     let lab = Lab::get();
     let notices = Notices::get();
-    let iterates = lab.memo(|experiment| experiment.attack.method.uses().steps);
     let step = lab.step(0);
     let attack = lab.slots[0].attack;
     let last = Memo::new(move |_| {
         attack.with(|attack| attack.as_ref().map_or(0, |attack| attack.losses.len().saturating_sub(1)))
     });
+    // One step alone is seen without a slider.
+    let iterates = move || last.get() > 1;
     let show = move |step: Option<u32>| lab.edit("step", |experiment| experiment.view.step = step);
     let playing = StoredValue::new_local(None::<IntervalHandle>);
     let plays = RwSignal::new(false);
@@ -70,7 +71,7 @@ pub fn StepBar() -> impl IntoView {
     let chosen = lab.memo(|experiment| experiment.view.step);
     let word = move || if plays.get() { "Pause" } else { "Play the steps" };
     view! {
-        <div class="step-bar" class:hidden=move || !iterates.get()>
+        <div class="step-bar" class:hidden=move || !iterates()>
             <button type="button" on:click=play disabled=move || last.get() == 0>{word}</button>
             <NumberControl id="step" label="Step on screen" value=Signal::derive(move || step.get() as f64) min=0.0
                 max=Signal::derive(move || last.get() as f64) step=Signal::derive(|| 1.0) whole=true

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::subject::{Subject, top};
+use crate::attack::Aim;
 use crate::engine::protocol::AttackPart;
 use crate::experiment::Experiment;
 use crate::page::figure::format;
@@ -62,6 +63,10 @@ fn describe(experiment: &Experiment, attack: &AttackPart) -> (Mood, String) {
     let (last, after) = said(&attack.adversarial_probabilities);
     let threat = experiment.threat;
     let budget = format!("{} ≤ {}", threat.norm, format::epsilon(threat.epsilon));
+    let method = experiment.attack.method;
+    if method.aim() != Aim::Strongest && !attack.already_wrong {
+        return found(experiment, attack, method.aim(), (before, after));
+    }
     match experiment.attack.target {
         Some(target) if attack.success && first == target as usize => {
             (Mood::Fooled, format!("The model says {before} before any attack: the target is where it already is."))
@@ -82,5 +87,22 @@ fn describe(experiment: &Experiment, attack: &AttackPart) -> (Mood, String) {
         None if attack.success => (Mood::Fooled, format!("Fooled: {before} became {after} within {budget}.")),
         None if first == last => (Mood::Holds, format!("Holds: {before} is still {after} within {budget}.")),
         None => (Mood::Holds, format!("Holds: {before} is now {after} within {budget}.")),
+    }
+}
+
+/// What an attack says that does not fill a budget.
+fn found(experiment: &Experiment, attack: &AttackPart, aim: Aim, (before, after): (String, String)) -> (Mood, String) {
+    let threat = experiment.threat;
+    let length = format!("{} = {}", threat.norm, format::epsilon(attack.norms.of(threat.norm)));
+    match (attack.reached, aim) {
+        (true, Aim::Smallest) if attack.success => {
+            (Mood::Fooled, format!("Fooled: {before} became {after} with a δ of {length}, within ε."))
+        }
+        (true, Aim::Smallest) => {
+            let budget = format::epsilon(threat.epsilon);
+            (Mood::Holds, format!("{before} became {after} only with a δ of {length}: longer than ε = {budget}."))
+        }
+        (true, _) => (Mood::Fooled, format!("Fooled: {before} became {after}.")),
+        (false, _) => (Mood::Holds, format!("The attack found nothing: it still says {after}.")),
     }
 }
