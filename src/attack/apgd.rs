@@ -12,7 +12,7 @@ use super::objective::OBJECTIVE;
 use super::parameter::Parameter;
 use super::{Access, Aim, Attack, Objective, Oracle, Searching, Subject, Uses};
 use crate::experiment::AttackSettings;
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
 /// APGD.
 pub(super) struct Apgd;
@@ -69,17 +69,24 @@ impl Attack for Apgd {
         settings.steps * settings.restarts
     }
 
+    fn pytorch(&self, settings: &AttackSettings, _: &Threat) -> Option<String> {
+        Some(composed(settings).pytorch())
+    }
+
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
-        let settings = &subject.settings;
-        let composed = Composed {
-            objective: Objective::from_value(settings.get(&OBJECTIVE)),
-            rule: Rule::Steepest,
-            momentum: 0.0,
-            pace: Pace::Adaptive,
-            steps: settings.steps,
-            restarts: settings.restarts,
-            random_start: settings.random_start,
-        };
-        Box::pin(composed.climb(subject, oracle))
+        Box::pin(composed(&subject.settings).climb(subject, oracle))
+    }
+}
+
+/// The loop with these settings.
+fn composed(settings: &AttackSettings) -> Composed {
+    Composed {
+        objective: Objective::from_value(settings.get(&OBJECTIVE)),
+        rule: Rule::Steepest,
+        momentum: 0.0,
+        pace: Pace::Adaptive,
+        steps: settings.steps,
+        restarts: settings.restarts,
+        random_start: settings.random_start,
     }
 }

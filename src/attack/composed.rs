@@ -101,6 +101,99 @@ impl Composed {
     }
 }
 
+impl Composed {
+    /// The loop in Python.
+    pub(super) fn pytorch(self) -> String {
+        let Self { momentum, steps, restarts, .. } = self;
+        let mut code = match self.objective {
+            Objective::CrossEntropy => String::new(),
+            Objective::Margin => "loss = margin  # what the attack raises\n\n".into(),
+            Objective::Dlr => DLR.into(),
+        };
+        let mut line = |text: &str| {
+            code.push_str(text);
+            code.push('\n');
+        };
+        let start = match (self.random_start, restarts) {
+            (true, _) => "project(x + ball_start())",
+            (false, 1) => "x",
+            (false, _) => "project(x + ball_start()) if restart else x",
+        };
+        line(&format!("steps, restarts = {steps}, {restarts}"));
+        if momentum > 0.0 {
+            line(&format!("mu = {momentum:?}"));
+        }
+        match self.pace {
+            Pace::Constant(alpha) => line(&format!("alpha = {alpha:?}")),
+            Pace::Adaptive => line(CHECKPOINTS),
+        }
+        line("best, best_rank = x, (False, False, -math.inf)");
+        line("for restart in range(restarts):");
+        line(&format!("    x_adv = {start}"));
+        if momentum > 0.0 {
+            line("    m = torch.zeros_like(x)");
+        }
+        if self.pace == Pace::Adaptive {
+            line(ADAPTIVE_START);
+        }
+        line("    for step in range(steps + 1):");
+        line("        won, value = fooled(x_adv), float(loss(x_adv))");
+        // Where steps adapt, the search has not ended at its last iterate.
+        let last = if self.pace == Pace::Adaptive { "False" } else { "won and step == steps" };
+        line(&format!("        rank = (won, {last}, value)"));
+        line("        if rank > best_rank:");
+        line("            best, best_rank = x_adv, rank");
+        if self.pace == Pace::Adaptive {
+            line(ADAPTIVE_CHECK);
+        }
+        line("        if step < steps:");
+        let direction = if momentum > 0.0 {
+            line("            g = gradient(x_adv)");
+            line("            m = mu * m + g / g.abs().sum().clamp_min(1e-38)");
+            "m"
+        } else {
+            "gradient(x_adv)"
+        };
+        let step = format!("project(x_adv + steepest(x_adv, {direction}, alpha))");
+        if self.pace == Pace::Adaptive {
+            line(&format!("            ahead = {step}"));
+            line("            if previous is not None:");
+            line("                ahead = project(x_adv + 0.75 * (ahead - x_adv) + 0.25 * (x_adv - previous))");
+            line("            previous, x_adv = x_adv, ahead");
+        } else {
+            line(&format!("            x_adv = {step}"));
+        }
+        line("x_adv = best");
+        code
+    }
+}
+
+const DLR: &str = "\
+def loss(image):  # what the attack raises: the margin, relative to the other logits
+    z = model(image)[0].sort(descending=True).values
+    return margin(image) / (z[0] - (z[2] if target is None else (z[2] + z[3]) / 2) + 1e-12)
+
+
+";
+
+const CHECKPOINTS: &str = "checkpoints, at, gap = [], 0, 22
+while at + gap < 100:  # in per cent of the steps
+    at, gap = at + gap, max(gap - 3, 6)
+    checkpoints.append(-(-at * steps // 100))";
+
+const ADAPTIVE_START: &str = "    alpha, previous, latest, climbed, last = 2 * epsilon, None, math.nan, 0, 0
+    highest, highest_then, halved = (-math.inf, x_adv), -math.inf, True";
+
+const ADAPTIVE_CHECK: &str = "        climbed, latest = climbed + (value > latest), value
+        if value > highest[0]:
+            highest = (value, x_adv)
+        if step in checkpoints and step > last:
+            halved = climbed < 0.75 * (step - last) or (not halved and highest_then >= highest[0])
+            climbed, last, highest_then = 0, step, highest[0]
+            if halved:  # back to the best picture, with half the step size
+                alpha, (latest, x_adv) = alpha / 2, highest
+                previous = x_adv";
+
 /// One run of the loop.
 struct Path {
     settings: Composed,

@@ -15,7 +15,7 @@ use super::subject::{Found, Smallest};
 use super::{Access, Aim, Attack, Goal, Oracle, Searching, Story, Subject, Trace, Uses};
 use crate::experiment::AttackSettings;
 use crate::nn::softmax;
-use crate::threat::{Norm, length, sign};
+use crate::threat::{Norm, Threat, length, sign};
 
 /// DeepFool.
 pub(super) struct DeepFool;
@@ -81,6 +81,37 @@ impl Attack for DeepFool {
     fn cost(&self, _: &AttackSettings) -> u32 {
         // A few linearisations of nine boundaries each.
         5 * 9
+    }
+
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        let (dual, direction) = match threat.norm {
+            Norm::Linf => ("w.abs().sum()", "w.sign()"),
+            _ => ("w.norm()", "w / w.norm()"),
+        };
+        let (iterations, overshoot) = (settings.get(&ITERATIONS), settings.get(&OVERSHOOT));
+        Some(format!(
+            "start = int(model(x).argmax())
+x_adv, total = x, torch.zeros_like(x)
+for _ in range({iterations}):
+    if fooled(x_adv):
+        break
+    image = x_adv.clone().requires_grad_(True)
+    z = model(image)[0]
+    origin = start if target is None else int(z.argmax())
+    nearest = None  # boundary of the classifier, taken for linear
+    for k in range(len(z)) if target is None else [int(target)]:
+        if k != origin:
+            w = torch.autograd.grad(z[k] - z[origin], image, retain_graph=True)[0]
+            distance = float((z[k] - z[origin]).abs() / {dual})
+            if math.isfinite(distance) and (nearest is None or distance < nearest[0]):
+                nearest = (distance, {direction})
+    if nearest is None:
+        break
+    total = total + (nearest[0] + {BEYOND:?}) * nearest[1]
+    x_adv = (x + (1 + {overshoot:?}) * total).clamp(0, 1)
+x_adv = x_adv if fooled(x_adv) else x
+"
+        ))
     }
 
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {

@@ -9,6 +9,7 @@
 use super::composed::{Composed, Pace, Rule};
 use super::{Access, Aim, Attack, Objective, Oracle, Searching, Subject, Uses};
 use crate::experiment::AttackSettings;
+use crate::threat::{Norm, Threat};
 
 /// The fast gradient sign method.
 pub(super) struct Fgsm;
@@ -55,6 +56,10 @@ impl Attack for Fgsm {
         1
     }
 
+    fn pytorch(&self, _: &AttackSettings, threat: &Threat) -> Option<String> {
+        Some(if threat.norm == Norm::L1 { PYTORCH_L1 } else { PYTORCH }.into())
+    }
+
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
         let composed = Composed {
             objective: Objective::CrossEntropy,
@@ -68,3 +73,14 @@ impl Attack for Fgsm {
         Box::pin(composed.climb(subject, oracle))
     }
 }
+
+const PYTORCH: &str = "x_adv = (x + steepest(x, gradient(x), epsilon)).clamp(0, 1)\n";
+
+const PYTORCH_L1: &str = "g = gradient(x)
+room = torch.where(g > 0, 1 - x, torch.where(g < 0, x, 0.0)).flatten()
+order = g.abs().flatten().argsort(descending=True)  # the steepest pixel first, as far as the box lets it
+spent = (epsilon - (room[order].cumsum(0) - room[order])).clamp_min(0).minimum(room[order])
+delta = torch.zeros(x.numel())
+delta[order] = spent
+x_adv = x + delta.view_as(x) * g.sign()
+";

@@ -11,6 +11,7 @@ use super::objective::OBJECTIVE;
 use super::parameter::{Kind, Parameter};
 use super::{Access, Aim, Attack, Objective, Oracle, Searching, Subject, Uses};
 use crate::experiment::AttackSettings;
+use crate::threat::Threat;
 
 /// MI-FGSM.
 pub(super) struct MiFgsm;
@@ -69,17 +70,24 @@ impl Attack for MiFgsm {
         settings.steps * settings.restarts
     }
 
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        Some(composed(settings, threat.epsilon).pytorch())
+    }
+
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
-        let settings = &subject.settings;
-        let composed = Composed {
-            objective: Objective::from_value(settings.get(&OBJECTIVE)),
-            rule: Rule::Steepest,
-            momentum: settings.get(&DECAY),
-            pace: Pace::Constant(settings.alpha_for(subject.epsilon())),
-            steps: settings.steps,
-            restarts: settings.restarts,
-            random_start: settings.random_start,
-        };
-        Box::pin(composed.climb(subject, oracle))
+        Box::pin(composed(&subject.settings, subject.epsilon()).climb(subject, oracle))
+    }
+}
+
+/// The loop with these settings.
+fn composed(settings: &AttackSettings, epsilon: f32) -> Composed {
+    Composed {
+        objective: Objective::from_value(settings.get(&OBJECTIVE)),
+        rule: Rule::Steepest,
+        momentum: settings.get(&DECAY),
+        pace: Pace::Constant(settings.alpha_for(epsilon)),
+        steps: settings.steps,
+        restarts: settings.restarts,
+        random_start: settings.random_start,
     }
 }

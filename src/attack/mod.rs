@@ -48,7 +48,7 @@ pub use subject::{Found, Subject};
 pub use verify::{Proposal, Verdict, verify};
 
 use crate::experiment::AttackSettings;
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
 /// The registered attacks, in the order in which they are offered.
 pub static ATTACKS: &[&dyn Attack] = &[
@@ -109,6 +109,13 @@ pub trait Attack: Sync {
 
     /// How many pictures the classifier is asked about for one attacked picture, at most, roughly.
     fn cost(&self, settings: &AttackSettings) -> u32;
+
+    /// The attack in Python, from x to x_adv, in terms of what [`crate::experiment::snippet`] has defined before; none if
+    /// it is not written out.
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        let _ = (settings, threat);
+        None
+    }
 
     /// Begins a search.
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching;

@@ -10,7 +10,7 @@ use super::subject::{Found, Strongest};
 use super::{Access, Aim, Attack, Oracle, Searching, Subject, Trace, Uses};
 use crate::experiment::AttackSettings;
 use crate::random::Random;
-use crate::threat::{Norm, length};
+use crate::threat::{Norm, Threat, length};
 
 /// Random noise.
 pub(super) struct Noise;
@@ -56,6 +56,22 @@ impl Attack for Noise {
 
     fn cost(&self, settings: &AttackSettings) -> u32 {
         settings.restarts
+    }
+
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        let noise = match threat.norm {
+            Norm::Linf => "epsilon * (torch.randint(0, 2, x.shape) * 2.0 - 1)",
+            Norm::L2 => "epsilon * F.normalize(torch.randn(x.numel()), dim=0).view_as(x)",
+            Norm::L1 => {
+                "epsilon * F.normalize(torch.distributions.Laplace(0, 1).sample(x.shape).flatten(), p=1, dim=0).view_as(x)"
+            }
+        };
+        let restarts = settings.restarts;
+        Some(format!(
+            "draws = [(x + {noise}).clamp(0, 1) for _ in range({restarts})]
+x_adv = max(draws, key=lambda image: (fooled(image), float(loss(image))))
+"
+        ))
     }
 
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {

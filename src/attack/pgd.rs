@@ -12,6 +12,7 @@ use super::objective::OBJECTIVE;
 use super::parameter::{Kind, Parameter};
 use super::{Access, Aim, Attack, Objective, Oracle, Searching, Subject, Uses};
 use crate::experiment::AttackSettings;
+use crate::threat::Threat;
 
 /// Projected gradient descent.
 pub(super) struct Pgd;
@@ -73,20 +74,27 @@ impl Attack for Pgd {
         settings.steps * settings.restarts
     }
 
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        Some(composed(settings, threat.epsilon).pytorch())
+    }
+
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
-        let settings = &subject.settings;
-        let composed = Composed {
-            objective: Objective::from_value(settings.get(&OBJECTIVE)),
-            rule: Rule::Steepest,
-            momentum: settings.get(&MOMENTUM),
-            pace: match settings.get(&PACE) {
-                0.0 => Pace::Constant(settings.alpha_for(subject.epsilon())),
-                _ => Pace::Adaptive,
-            },
-            steps: settings.steps,
-            restarts: settings.restarts,
-            random_start: settings.random_start,
-        };
-        Box::pin(composed.climb(subject, oracle))
+        Box::pin(composed(&subject.settings, subject.epsilon()).climb(subject, oracle))
+    }
+}
+
+/// The loop with these settings.
+fn composed(settings: &AttackSettings, epsilon: f32) -> Composed {
+    Composed {
+        objective: Objective::from_value(settings.get(&OBJECTIVE)),
+        rule: Rule::Steepest,
+        momentum: settings.get(&MOMENTUM),
+        pace: match settings.get(&PACE) {
+            0.0 => Pace::Constant(settings.alpha_for(epsilon)),
+            _ => Pace::Adaptive,
+        },
+        steps: settings.steps,
+        restarts: settings.restarts,
+        random_start: settings.random_start,
     }
 }

@@ -29,7 +29,7 @@ pub struct Evaluate {
     /// The model, as “fashion-standard”
     #[arg(long, value_parser = model)]
     model: &'static ModelCard,
-    /// The attack: fgsm or pgd
+    /// The attack: fgsm, pgd, mi-fgsm, apgd, noise, deepfool, cw, lbfgs, spatial, flow, square or boundary
     #[arg(long, default_value = "pgd", value_parser = attack)]
     attack: Method,
     /// The norm of the perturbation: linf, l2 or l1
@@ -257,6 +257,15 @@ mod tests {
         assert_eq!((full.attack.alpha, full.attack.steps, full.attack.restarts), (Some(0.5), 7, 3));
         assert_eq!(full.attack.values, [("momentum".into(), 0.5), ("objective".into(), 2.0)].into());
         assert_eq!((full.attack.random_start, full.attack.target, full.seed), (true, Some(4), 9));
+    }
+
+    #[test]
+    fn the_help_names_every_attack() {
+        let help = <Line as clap::CommandFactory>::command().render_long_help().to_string();
+        let known = keys(Method::all().map(|method| method.key()));
+        let (first, last) = known.rsplit_once(", ").unwrap();
+        let shown = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(&format!("{first} or {last}")), "{shown}");
     }
 
     #[test]

@@ -58,11 +58,15 @@ pub fn pytorch(experiment: &Experiment, card: &ModelCard, pixels: &[u8], label: 
         Norm::L2 => L2,
         Norm::L1 => L1,
     });
-    line(&match attack.method.key() {
-        "fgsm" if experiment.threat.norm == Norm::L1 => FGSM_L1.to_string(),
-        "fgsm" => FGSM.to_string(),
-        _ => pgd(experiment),
-    });
+    line(&format!("torch.manual_seed({})\n", experiment.seed));
+    match attack.method.pytorch(attack, &experiment.threat) {
+        Some(attack) => line(&attack),
+        None => line(&format!(
+            "raise NotImplementedError(\"{} is not written out here. {}\")",
+            attack.method,
+            attack.method.paper()
+        )),
+    }
     line(REPORT);
     code
 }
@@ -119,48 +123,6 @@ fn modules(layers: &[Layer], input: Shape, indent: usize) -> String {
     lines
 }
 
-fn pgd(experiment: &Experiment) -> String {
-    let attack = &experiment.attack;
-    let alpha = attack.alpha_for(experiment.threat.epsilon);
-    let start = match experiment.threat.norm {
-        Norm::Linf => "torch.empty_like(x).uniform_(-epsilon, epsilon)",
-        Norm::L2 | Norm::L1 => "ball_start()",
-    };
-    let (start, helper) = match (attack.random_start, attack.restarts) {
-        (false, 1) => ("x".to_string(), ""),
-        (random, _) => {
-            let start = if random {
-                format!("project(x + {start})")
-            } else {
-                format!("project(x + {start}) if restart else x")
-            };
-            let helper = match experiment.threat.norm {
-                Norm::Linf => "",
-                Norm::L2 => L2_START,
-                Norm::L1 => L1_START,
-            };
-            (start, helper)
-        }
-    };
-    format!(
-        "{helper}alpha, steps, restarts = {alpha:?}, {}, {}
-torch.manual_seed({})
-best, best_rank = x, (False, False, -math.inf)
-for restart in range(restarts):
-    x_adv = {start}
-    for step in range(steps + 1):
-        won = fooled(x_adv)
-        rank = (won, won and step == steps, float(loss(x_adv)))
-        if rank > best_rank:
-            best, best_rank = x_adv, rank
-        if step < steps:
-            x_adv = project(x_adv + steepest(x_adv, gradient(x_adv), alpha))
-x_adv = best
-",
-        attack.steps, attack.restarts, experiment.seed
-    )
-}
-
 const TRAINED: &str = "
 
 def trained(name, module):  # with its weights from the file
@@ -193,6 +155,13 @@ def loss(image):  # what the attack raises
     return F.cross_entropy(model(image), y)
 
 
+def margin(image):  # positive as soon as the goal is reached
+    z = model(image)[0]
+    c = int(y if target is None else target)
+    others = torch.cat([z[:c], z[c + 1 :]]).max()
+    return others - z[c] if target is None else z[c] - others
+
+
 def gradient(image):
     image = image.clone().requires_grad_(True)
     return torch.autograd.grad(loss(image), image)[0]
@@ -212,6 +181,10 @@ def project(image):  # onto the ball around x and the box [0, 1]
 def steepest(image, g, length):
     return length * g.sign()
 
+
+def ball_start():  # uniform in the ball
+    return torch.empty_like(x).uniform_(-epsilon, epsilon)
+
 ";
 
 const L2: &str = "
@@ -230,6 +203,11 @@ def project(image):  # onto the ball around x and the box [0, 1], exactly
 
 def steepest(image, g, length):
     return length * F.normalize(g.flatten(), dim=0, eps=1e-38).view_as(g)
+
+
+def ball_start():  # uniform in the ball
+    direction = torch.randn_like(x)
+    return direction / direction.norm() * epsilon * torch.rand(1) ** (1 / x.numel())
 
 ";
 
@@ -258,31 +236,11 @@ def steepest(image, g, length):  # shared by the steepest 1 % of the pixels that
     step[chosen] = length / max(count, 1) * g.flatten()[chosen].sign()
     return step.view_as(g)
 
-";
 
-const FGSM: &str = "x_adv = (x + steepest(x, gradient(x), epsilon)).clamp(0, 1)\n";
-
-const FGSM_L1: &str = "g = gradient(x)
-room = torch.where(g > 0, 1 - x, torch.where(g < 0, x, 0.0)).flatten()
-order = g.abs().flatten().argsort(descending=True)  # the steepest pixel first, as far as the box lets it
-spent = (epsilon - (room[order].cumsum(0) - room[order])).clamp_min(0).minimum(room[order])
-delta = torch.zeros(x.numel())
-delta[order] = spent
-x_adv = x + delta.view_as(x) * g.sign()
-";
-
-const L2_START: &str = "def ball_start():  # uniform in the L2 ball
-    direction = torch.randn_like(x)
-    return direction / direction.norm() * epsilon * torch.rand(1) ** (1 / x.numel())
-
-
-";
-
-const L1_START: &str = "def ball_start():  # uniform in the L1 ball
+def ball_start():  # uniform in the ball
     parts = torch.empty(x.numel() + 1).exponential_()
     signs = torch.randint(0, 2, x.shape) * 2.0 - 1
     return epsilon * signs * (parts[:-1] / parts.sum()).view_as(x)
-
 
 ";
 
@@ -293,3 +251,42 @@ for name, image in [(\"before\", x), (\"after\", x_adv)]:
     print(f\"{name}: {CLASSES[top]} {100 * float(probabilities[top]):.2f} %\")
 delta = x_adv - x
 print(f\"L1 {delta.norm(1):.4f}  L2 {delta.norm(2):.4f}  Linf {delta.abs().max():.4f}\")";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Method;
+    use crate::nn::zoo;
+
+    fn program(experiment: &Experiment) -> String {
+        let card = zoo::find(experiment.dataset, &experiment.model).unwrap();
+        pytorch(experiment, card, &[0; 784], 3)
+    }
+
+    #[test]
+    fn every_attack_is_written_out_or_says_that_it_is_not() {
+        let mut written = 0;
+        for method in Method::all() {
+            let mut experiment = Experiment::default();
+            experiment.choose_attack(method);
+            let code = program(&experiment);
+            assert!(code.contains("x_adv =") != code.contains("raise NotImplementedError"), "{method}\n{code}");
+            assert!(code.contains(method.title()));
+            written += code.contains("x_adv =") as u32;
+        }
+        assert!(written >= 5);
+    }
+
+    #[test]
+    fn a_program_has_the_values_of_the_experiment() {
+        let read = |query: &str| program(&Experiment::from_query(query).experiment);
+        let pgd = read("attack=pgd&steps=7&alpha=0.03&momentum=0.5&objective=dlr&seed=9&restarts=2");
+        for part in ["steps, restarts = 7, 2", "mu = 0.5", "alpha = 0.03", "(z[2] + z[3]) / 2", "torch.manual_seed(9)"]
+        {
+            assert!(pgd.contains(part), "{part}\n{pgd}");
+        }
+        assert!(read("attack=apgd").contains("checkpoints.append"));
+        assert!(read("attack=deepfool&overshoot=0.5").contains("(1 + 0.5) * total"));
+        assert!(read("attack=cw&norm=l2&kappa=2").contains("kappa, searches, iterations, rate = 2.0, 9, 100, 0.1"));
+    }
+}

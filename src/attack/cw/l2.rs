@@ -10,11 +10,58 @@ use super::super::story::Weighing;
 use super::super::subject::{Found, Smallest};
 use super::super::weight::Weight;
 use super::super::{Oracle, Story, Subject, Trace};
-use super::{Hinge, ITERATIONS, KEPT, RATE, SEARCHES, finish, pull_back, slope};
+use super::{Hinge, ITERATIONS, KAPPA, KEPT, RATE, SEARCHES, finish, pull_back, slope};
+use crate::experiment::AttackSettings;
 use crate::threat::{Norm, Norms, length};
 
 /// The share of its speed that an iterate keeps.
 const SPEED: f32 = 0.9;
+
+/// The same in Python.
+pub(super) fn pytorch(settings: &AttackSettings) -> String {
+    let get = |parameter| settings.get(parameter);
+    format!(
+        "kappa, searches, iterations, rate = {:?}, {}, {}, {:?}
+
+
+def slope(image):  # of the margin
+    image = image.clone().requires_grad_(True)
+    value = margin(image)
+    return float(value), torch.autograd.grad(value, image)[0]
+
+
+best = None  # the smallest delta so far, as length and picture
+value, g = slope(x)
+c, low, high = 2 * max(kappa - value, 0) / max(float(g.norm()) ** 2, 1e-38), 0.0, math.inf
+if fooled(x) and value >= kappa:
+    best, searches = (0.0, x), 0
+for _ in range(searches):
+    x_adv, speed, reached = x if best is None else best[1], torch.zeros_like(x), False
+    for iteration in range(iterations):
+        value, g = slope(x_adv)
+        if fooled(x_adv) and value >= kappa:
+            reached, length = True, float((x_adv - x).norm())
+            if best is None or length < best[0]:
+                best = (length, x_adv)
+        # of |delta|^2 + c * max(kappa - margin, 0)
+        speed = {SPEED:?} * speed + (1 - {SPEED:?}) * (2 * (x_adv - x) - (c * g if value < kappa else 0))
+        x_adv = (x_adv - rate * (1 + math.cos(math.pi * iteration / iterations)) / 2 * speed).clamp(0, 1)
+    low, high = (low, min(high, c)) if reached else (max(low, c), high)
+    c = (low + high) / 2 if high < math.inf else min(10 * c, 1e10)
+x_adv, low, high = x if best is None else best[1], 0.0, 1.0
+for _ in range(10):  # back towards x on the straight line as far as it goes
+    image = x + (low + high) / 2 * ((x if best is None else best[1]) - x)
+    if fooled(image) and float(margin(image)) >= kappa:
+        x_adv, high = image, (low + high) / 2
+    else:
+        low = (low + high) / 2
+",
+        get(&KAPPA),
+        get(&SEARCHES),
+        get(&ITERATIONS),
+        get(&RATE)
+    )
+}
 
 pub(super) async fn minimise(subject: Subject, oracle: Oracle) -> Found {
     let iterations = subject.settings.get(&ITERATIONS) as u32;

@@ -13,7 +13,7 @@ use super::parameter::{Kind, Parameter};
 use super::subject::{Found, Smallest};
 use super::{Access, Aim, Attack, Goal, Oracle, Searching, Subject, Trace, Uses};
 use crate::experiment::AttackSettings;
-use crate::threat::Norm;
+use crate::threat::{Norm, Threat};
 
 /// The attacks of Carlini and Wagner.
 pub(super) struct CarliniWagner;
@@ -95,6 +95,10 @@ impl Attack for CarliniWagner {
 
     fn cost(&self, settings: &AttackSettings) -> u32 {
         (settings.get(&SEARCHES) * settings.get(&ITERATIONS)) as u32
+    }
+
+    fn pytorch(&self, settings: &AttackSettings, threat: &Threat) -> Option<String> {
+        (threat.norm == Norm::L2).then(|| l2::pytorch(settings))
     }
 
     fn search(&self, subject: Subject, oracle: Oracle) -> Searching {
