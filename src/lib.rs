@@ -47,7 +47,9 @@ pub mod experiment;
 pub mod explain;
 pub mod nn;
 pub mod random;
+pub mod scene;
 pub mod threat;
+pub mod trainer;
 
 #[cfg(all(target_arch = "wasm32", feature = "page"))]
 pub mod page;

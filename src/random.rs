@@ -23,10 +23,12 @@ pub enum Stream {
     Augmentation = 5,
     /// Which examples are held out for testing.
     Split = 6,
-    /// The noise that maps of a classifier's view are averaged over.
-    Explain = 40,
     /// What an attack draws as it searches.
     Search = 20,
+    /// The noise that maps of a classifier's view are averaged over.
+    Explain = 40,
+    /// The points of a two-dimensional task.
+    Scene = 41,
 }
 
 /// A generator of numbers for one purpose and one item.

@@ -8,7 +8,7 @@ use epsilon_lab::data::prepare::prepare;
 use epsilon_lab::data::source::{FASHION_DIR, load};
 use epsilon_lab::data::{Dataset, Examples, SIDE, test_pictures};
 use epsilon_lab::experiment::AttackSettings;
-use epsilon_lab::nn::train::{Recipe, clean, fit, under_attack};
+use epsilon_lab::nn::train::{Recipe, clean, learn, under_attack};
 use epsilon_lab::nn::zoo::{self, ModelCard, Outcome};
 use epsilon_lab::nn::{Executor, Weights};
 use epsilon_lab::threat::{Norm, Threat};
@@ -133,7 +133,7 @@ fn training_lowers_the_loss_and_does_not_depend_on_the_number_of_threads() {
         let train = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut losses = Vec::new();
-            let weights = pool.install(|| fit(&recipe, &examples, |step| losses.push(step.loss)).unwrap());
+            let weights = pool.install(|| learn(&recipe, &examples, |step| losses.push(step.loss)).unwrap());
             (weights, losses)
         };
         let (weights, losses) = train(1);
@@ -150,9 +150,9 @@ fn training_lowers_the_loss_and_does_not_depend_on_the_number_of_threads() {
 fn another_seed_gives_other_weights() {
     let (mut recipe, examples) = small("digits-standard");
     recipe.epochs = 1;
-    let first = fit(&recipe, &examples, |_| ()).unwrap();
+    let first = learn(&recipe, &examples, |_| ()).unwrap();
     recipe.seed += 1;
-    assert!(fit(&recipe, &examples, |_| ()).unwrap() != first);
+    assert!(learn(&recipe, &examples, |_| ()).unwrap() != first);
 }
 
 #[test]

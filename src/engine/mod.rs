@@ -8,4 +8,6 @@ pub mod grid;
 pub mod handle;
 pub mod protocol;
 #[cfg(target_arch = "wasm32")]
+pub mod turn;
+#[cfg(target_arch = "wasm32")]
 pub mod worker;

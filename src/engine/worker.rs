@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use js_sys::{ArrayBuffer, Promise, Uint8Array};
+use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    Blob, DedicatedWorkerGlobalScope, ImageBitmap, ImageData, MessageChannel, MessageEvent, OffscreenCanvas,
+    Blob, DedicatedWorkerGlobalScope, ImageBitmap, ImageData, MessageEvent, OffscreenCanvas,
     OffscreenCanvasRenderingContext2d, Response,
 };
 
@@ -16,6 +16,7 @@ use super::crew::Crew;
 use super::explore::{self, Host, Materials};
 use super::grid::{Band, Section};
 use super::protocol::{self, Part, Reply, Request};
+use super::turn::breathe;
 use crate::asset;
 use crate::data::prepare::{self, Prepared};
 use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
@@ -203,27 +204,6 @@ impl Host for Browser<'_> {
 
 fn now() -> f64 {
     scope().performance().map_or(0.0, |performance| performance.now())
-}
-
-thread_local! {
-    /// A way to send messages to oneself. It is kept: making one anew for every turn costs as much as some samples.
-    static TURNS: Option<MessageChannel> = MessageChannel::new().ok();
-}
-
-/// Lets messages come in. A message of one's own is the quickest way round the event loop: timers wait longer.
-async fn breathe() {
-    let turn = Promise::new(&mut |resolve, _| {
-        let asked = TURNS.with(|channel| {
-            let Some(channel) = channel else { return false };
-            channel.port1().set_onmessage(Some(&resolve));
-            channel.port2().post_message(&JsValue::NULL).is_ok()
-        });
-        // Without a channel there is no turn to wait for.
-        if !asked {
-            let _ = resolve.call0(&JsValue::NULL);
-        }
-    });
-    let _ = JsFuture::from(turn).await;
 }
 
 async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(), String> {

@@ -4,12 +4,12 @@ pub mod architecture;
 mod efficientnet;
 mod executor;
 mod networks;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "trainer"))]
 pub mod ops;
 #[cfg(test)]
 mod reference;
 pub mod softmax;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "trainer"))]
 pub mod train;
 pub mod weights;
 pub mod zoo;

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply};
 use super::{CHUNK, like, to_vec, values};
+use crate::nn::Arithmetic;
 
 /// A mark for "the value is zero and takes no gradient".
 const INACTIVE: u8 = u8::MAX;
@@ -28,6 +29,8 @@ pub struct ConvBlock {
     pub pool: usize,
     /// Whether the gradient with respect to x is wanted; the first layer's is not.
     pub input_gradient: bool,
+    /// How products are summed.
+    pub arithmetic: Arithmetic,
 }
 
 impl ConvBlock {
@@ -222,7 +225,7 @@ impl CustomOp3 for Op {
                     self.block.patches(&s, picture, &mut patches);
                     before.chunks_exact_mut(s.places()).zip(bias).for_each(|(plane, &bias)| plane.fill(bias));
                     let patches = Matrix::new(&patches, s.taps(), s.places());
-                    multiply(Matrix::new(weight, s.out, s.taps()), patches, true, &mut before);
+                    multiply(Matrix::new(weight, s.out, s.taps()), patches, true, self.block.arithmetic, &mut before);
                     self.block.pool(&s, &before, result, marks);
                 }
             });
@@ -269,10 +272,10 @@ impl CustomOp3 for Op {
                     self.block.patches(&s, &pictures[picture * s.picture()..][..s.picture()], &mut patches);
                     let cotangent = Matrix::new(&before, s.out, s.places());
                     let taken = Matrix::new(&patches, s.taps(), s.places()).transposed();
-                    multiply(cotangent, taken, true, &mut weight_gradient);
+                    multiply(cotangent, taken, true, self.block.arithmetic, &mut weight_gradient);
                     if self.block.input_gradient {
                         let weight = Matrix::new(&weights, s.out, s.taps()).transposed();
-                        multiply(weight, cotangent, false, &mut patches);
+                        multiply(weight, cotangent, false, self.block.arithmetic, &mut patches);
                         let place = (picture - chunk * CHUNK) * s.picture();
                         self.block.unpatch(&s, &patches, &mut input_gradient[place..][..s.picture()]);
                     }
@@ -296,14 +299,15 @@ mod tests {
     use super::super::check;
     use super::*;
 
-    const BLOCK: ConvBlock = ConvBlock { stride: 1, padding: 1, relu: true, pool: 2, input_gradient: true };
+    const BLOCK: ConvBlock =
+        ConvBlock { stride: 1, padding: 1, relu: true, pool: 2, input_gradient: true, arithmetic: Arithmetic::Fused };
 
     #[test]
     fn forward_is_the_convolution_that_candle_computes() {
         let (x, weight, bias) =
             (check::normal(1, &[3, 2, 9, 7]), check::normal(2, &[4, 2, 3, 3]), check::normal(3, &[4]));
         for (stride, padding) in [(1, 1), (1, 0), (2, 1)] {
-            let block = ConvBlock { stride, padding, relu: false, pool: 1, input_gradient: true };
+            let block = ConvBlock { stride, padding, relu: false, pool: 1, ..BLOCK };
             let ours = block.forward(&x, &weight, &bias).unwrap();
             let theirs = x.conv2d(&weight, padding, stride, 1, 1).unwrap();
             let theirs = theirs.broadcast_add(&bias.reshape((1, 4, 1, 1)).unwrap()).unwrap();
@@ -324,8 +328,10 @@ mod tests {
         {
             let (x, weight, bias) =
                 (check::normal(4, &[3, 2, 8, 7]), check::normal(5, &[3, 2, 3, 3]), check::normal(6, &[3]));
-            let block = ConvBlock { stride, padding, relu, pool, input_gradient: true };
-            check::gradient(&[&x, &weight, &bias], || check::weighted_sum(&block.forward(&x, &weight, &bias)?));
+            for arithmetic in [Arithmetic::Exact, Arithmetic::Fused] {
+                let block = ConvBlock { stride, padding, relu, pool, arithmetic, ..BLOCK };
+                check::gradient(&[&x, &weight, &bias], || check::weighted_sum(&block.forward(&x, &weight, &bias)?));
+            }
         }
     }
 
@@ -333,7 +339,7 @@ mod tests {
     fn the_pooled_gradient_is_not_divided_by_the_windows_area() {
         let (x, weight) = (check::normal(7, &[1, 1, 4, 4]), check::normal(8, &[1, 1, 1, 1]));
         let bias = candle_core::Var::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
-        let block = ConvBlock { stride: 1, padding: 0, relu: false, pool: 2, input_gradient: true };
+        let block = ConvBlock { padding: 0, relu: false, ..BLOCK };
         let grads = block.forward(&x, &weight, &bias).unwrap().sum_all().unwrap().backward().unwrap();
         assert_eq!(to_vec(grads.get(&bias).unwrap()).unwrap(), [4.0], "one for each of the four windows");
         let w = to_vec(&weight).unwrap()[0];
@@ -347,7 +353,7 @@ mod tests {
         let x = candle_core::Var::new(&[[[[0.0f32, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.0]]]], &Device::Cpu).unwrap();
         let weight = candle_core::Var::new(&[[[[1.0f32]]]], &Device::Cpu).unwrap();
         let bias = candle_core::Var::new(&[0.0f32], &Device::Cpu).unwrap();
-        let block = ConvBlock { stride: 1, padding: 0, relu: true, pool: 2, input_gradient: true };
+        let block = ConvBlock { padding: 0, ..BLOCK };
         let grads = block.forward(&x, &weight, &bias).unwrap().sum_all().unwrap().backward().unwrap();
         assert_eq!(to_vec(grads.get(&x).unwrap()).unwrap(), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     }

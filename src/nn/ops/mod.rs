@@ -1,4 +1,4 @@
-//! Operations for training with candle, each with a backward pass of its own. Native only.
+//! Operations for training with candle, each with a backward pass of its own: natively, and in the page's trainer.
 //!
 //! candle 0.11's own backward passes are not used where they are wrong (max-pooling: divided by the window's area unless
 //! values tie) or slow (convolution: a transposed convolution, many times the forward pass). Every operation here is
@@ -9,6 +9,7 @@ mod conv_block;
 mod cross_entropy;
 mod fixed;
 mod grouped_conv;
+mod linear;
 mod matrix;
 mod pool;
 mod relu;
@@ -19,6 +20,7 @@ pub use conv_block::ConvBlock;
 pub use cross_entropy::cross_entropy;
 pub use fixed::fixed;
 pub use grouped_conv::GroupedConv;
+pub use linear::linear;
 pub use pool::max_pool2d;
 pub use relu::relu;
 

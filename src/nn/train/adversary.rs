@@ -5,7 +5,6 @@
 
 use rayon::prelude::*;
 
-use crate::data::PIXELS;
 use crate::nn::softmax::cross_entropy_gradient;
 use crate::nn::{Classifier, Executor};
 use crate::random::{Random, Stream};
@@ -32,11 +31,12 @@ impl Pgd {
     /// Replaces each picture by an attacked one.
     pub fn attack(&self, network: &Executor, images: &mut [f32], labels: &[u8]) {
         let (Threat { norm, epsilon }, classes) = (self.threat, network.classes());
-        images.par_chunks_mut(CHUNK * PIXELS).zip(labels.par_chunks(CHUNK)).enumerate().for_each(
+        let pixels = network.input().len();
+        images.par_chunks_mut(CHUNK * pixels).zip(labels.par_chunks(CHUNK)).enumerate().for_each(
             |(chunk, (images, labels))| {
                 let mut network = network.clone();
                 let clean = images.to_vec();
-                let starts = clean.chunks_exact(PIXELS).zip(images.chunks_exact_mut(PIXELS));
+                let starts = clean.chunks_exact(pixels).zip(images.chunks_exact_mut(pixels));
                 for (item, (image, start)) in (self.first + (chunk * CHUNK) as u64..).zip(starts) {
                     random_start(norm, epsilon, image, &mut Random::new(self.seed, Stream::Start, item), start);
                 }
@@ -49,8 +49,8 @@ impl Pgd {
                         }
                     };
                     network.input_gradient(images, &mut logits, &mut cotangent, &mut gradient);
-                    let points = images.chunks_exact_mut(PIXELS).zip(gradient.chunks_exact(PIXELS));
-                    for ((point, gradient), image) in points.zip(clean.chunks_exact(PIXELS)) {
+                    let points = images.chunks_exact_mut(pixels).zip(gradient.chunks_exact(pixels));
+                    for ((point, gradient), image) in points.zip(clean.chunks_exact(pixels)) {
                         add_steepest(norm, self.alpha, gradient, point);
                         onto_ball_and_box(norm, epsilon, image, point);
                     }

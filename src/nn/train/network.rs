@@ -7,12 +7,13 @@ use candle_core::{Device, Result, Tensor, Var};
 use crate::nn::architecture::Misfit;
 use crate::nn::ops::{self, ConvBlock, GroupedConv};
 use crate::nn::weights::{self, Weights, WeightsError};
-use crate::nn::{Architecture, Layer};
+use crate::nn::{Architecture, Arithmetic, Layer};
 use crate::random::{Random, Stream};
 
 /// An architecture with its weights as candle variables.
 pub struct Network {
     architecture: Architecture,
+    arithmetic: Arithmetic,
     names: Vec<String>,
     variables: Vec<Var>,
 }
@@ -29,8 +30,25 @@ pub enum NetworkError {
 }
 
 impl Network {
-    /// Draws weights normally with variance 2 / (inputs of a unit) (He et al. 2015); biases are 0.
+    /// Draws weights normally with variance 2 / (inputs of a unit) (He et al. 2015); biases are 0. It is trained as fast
+    /// as this processor can.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
     pub fn new(architecture: Architecture, seed: u64) -> std::result::Result<Self, NetworkError> {
+        Self::with(architecture, seed, Arithmetic::Fused)
+    }
+
+    /// The same with a choice of arithmetic: with [`Arithmetic::Exact`] what is learnt is the same to the bit on every
+    /// platform.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(
+        architecture: Architecture,
+        seed: u64,
+        arithmetic: Arithmetic,
+    ) -> std::result::Result<Self, NetworkError> {
         let (mut names, mut variables) = (Vec::new(), Vec::new());
         for (item, (name, shape)) in weights::needed(&architecture)?.into_iter().enumerate() {
             let mut random = Random::new(seed, Stream::Weights, item as u64);
@@ -40,7 +58,7 @@ impl Network {
             variables.push(Var::from_vec(numbers, shape, &Device::Cpu)?);
             names.push(name);
         }
-        Ok(Self { architecture, names, variables })
+        Ok(Self { architecture, arithmetic, names, variables })
     }
 
     /// The logits (N, K) of pictures (N, C, H, W).
@@ -76,7 +94,8 @@ impl Network {
                                 x = x.pad_with_zeros(side, padding.before - even, padding.after - even)?;
                             }
                         }
-                        let block = ConvBlock { stride, padding: even, relu, pool, input_gradient };
+                        let arithmetic = self.arithmetic;
+                        let block = ConvBlock { stride, padding: even, relu, pool, input_gradient, arithmetic };
                         x = block.forward(&x, &weight, &bias)?;
                         index += relu as usize + (pool > 1) as usize;
                     }
@@ -86,7 +105,10 @@ impl Network {
                 Layer::Flatten => x = x.flatten_from(1)?,
                 Layer::Linear { .. } => {
                     let (weight, bias) = next(variables)?;
-                    x = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+                    x = match self.arithmetic {
+                        Arithmetic::Exact => ops::linear(&x, &weight, &bias, Arithmetic::Exact)?,
+                        Arithmetic::Fused => x.matmul(&weight.t()?)?.broadcast_add(&bias)?,
+                    };
                 }
                 Layer::Residual { layers } => x = (&x + self.chain(layers, x.clone(), variables, !input_gradient)?)?,
                 Layer::Dropout { .. } => {}
@@ -215,7 +237,7 @@ mod tests {
     fn the_gradient_of_every_weight_of_a_whole_network_is_the_slope_of_the_loss() {
         for architecture in [Architecture::small_cnn(), odd_architecture(), smooth_architecture()] {
             let input = architecture.input;
-            let network = Network::new(architecture, 5).unwrap();
+            let network = Network::with(architecture, 5, Arithmetic::Exact).unwrap();
             let pictures = check::normal(6, &[4, input.channels, input.height, input.width]).abs().unwrap().detach();
             let variables: Vec<&Var> = network.variables.iter().collect();
             check::gradient_over_kinks(&variables, || {

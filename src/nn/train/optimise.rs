@@ -45,8 +45,8 @@ impl Optimiser {
     }
 
     /// The running average of the numbers after each step.
-    pub fn into_averages(self) -> Vec<Vec<f32>> {
-        self.averages
+    pub fn averages(&self) -> &[Vec<f32>] {
+        &self.averages
     }
 
     /// One step of AdamW (Loshchilov and Hutter 2019) at learning rate `rate` along `gradients`, laid out as the numbers.
@@ -107,7 +107,7 @@ mod tests {
                 optimiser.numbers().iter().map(|tensor| vec![2.0 * (tensor[0] - 1.0)]).collect();
             optimiser.step(0.05 * (1.0 - step as f64 / 600.0), &gradients);
         }
-        for tensor in optimiser.into_averages() {
+        for tensor in optimiser.averages() {
             assert!((tensor[0] - 1.0).abs() < 0.02, "{tensor:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! Recipes: everything that determines a trained model, as data.
 
+use super::fit::Plan;
 use crate::data::Dataset;
-use crate::nn::Architecture;
+use crate::nn::{Architecture, Arithmetic};
 use crate::threat::Threat;
 
 /// How a model is trained. The same recipe and seed give the same weights on the same kind of processor.
@@ -111,6 +112,22 @@ impl Recipe {
     /// The recipe of this name.
     pub fn find(name: &str) -> Option<Recipe> {
         Self::all().find(|recipe| recipe.name == name)
+    }
+
+    /// What of the recipe the training loop follows, as fast as the processor can.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            architecture: (self.architecture)(),
+            epochs: self.epochs,
+            batch: self.batch,
+            seed: self.seed,
+            schedule: self.schedule,
+            weight_decay: self.weight_decay,
+            average: self.average,
+            smoothing: self.smoothing,
+            adversary: self.adversary,
+            arithmetic: Arithmetic::Fused,
+        }
     }
 
     /// The recipe in words.
