@@ -10,15 +10,17 @@ use super::Architecture;
 use crate::data::Dataset;
 use crate::threat::Threat;
 
-const CARDS: [&str; 10] = [
+const CARDS: [&str; 12] = [
     include_str!("../../assets/models/fashion-standard.json"),
     include_str!("../../assets/models/fashion-adversarial.json"),
+    include_str!("../../assets/models/fashion-residual.json"),
     include_str!("../../assets/models/fashion-tanh.json"),
     include_str!("../../assets/models/fashion-mlp.json"),
     include_str!("../../assets/models/fashion-half-a.json"),
     include_str!("../../assets/models/fashion-half-b.json"),
     include_str!("../../assets/models/digits-standard.json"),
     include_str!("../../assets/models/digits-adversarial.json"),
+    include_str!("../../assets/models/digits-tanh.json"),
     include_str!("../../assets/models/digits-half-a.json"),
     include_str!("../../assets/models/digits-half-b.json"),
 ];
