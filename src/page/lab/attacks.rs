@@ -77,11 +77,11 @@ pub fn choice(lab: Lab) -> AnyView {
 
 fn group(method: Method) -> &'static str {
     match (method.access(), method.aim()) {
+        (_, Aim::Transformation) => "Another kind of change",
         (Access::Nothing, _) => "For comparison",
         (Access::Scores | Access::Label, _) => "Without gradients (black box)",
         (Access::Gradients, Aim::Strongest) => "Strongest δ within ε",
         (Access::Gradients, Aim::Smallest) => "Smallest δ",
-        (Access::Gradients, Aim::Transformation) => "Another kind of change",
     }
 }
 
@@ -255,7 +255,7 @@ fn parameter_control(lab: Lab, parameter: &'static Parameter) -> AnyView {
             view! { <Toggle label=parameter.label value=value set=set /> }.into_any()
         }
     };
-    view! { <div class="own">{control}<p class="help">{parameter.help}</p></div> }.into_any()
+    view! { <div class="own-setting">{control}<p class="help">{parameter.help}</p></div> }.into_any()
 }
 
 /// What the parts of PGD make when they are put together in known ways.

@@ -16,7 +16,8 @@ pub fn facts(subject: Subject) -> AnyView {
             <dd>{move || value.get().unwrap_or_else(|| "–".into())}</dd>
         }
     };
-    let success = subject.of(|attack, _| match (attack.already_wrong, attack.success) {
+    let uses = lab.memo(|experiment| experiment.attack.method.uses());
+    let success = subject.of(|attack, _| match (attack.already_wrong, attack.reached) {
         (true, _) => "not needed: wrong before".to_string(),
         (false, true) => "yes".to_string(),
         (false, false) => "no".to_string(),
@@ -33,8 +34,10 @@ pub fn facts(subject: Subject) -> AnyView {
                 {fact("Loss, before → now", loss)}
                 {fact("Gradients used", subject.of(|attack, _| attack.gradients.to_string()))}
                 {fact("Forward passes beside them", subject.of(|attack, _| attack.forwards.to_string()))}
-                {fact("Step size α", subject.of(|attack, _| format::number(attack.alpha, 3)))}
-                {fact("Restart that won", subject.of(|attack, _| (attack.restart + 1).to_string()))}
+                {move || uses.get().alpha.then(|| fact("Step size α", subject.of(|attack, _| format::number(attack.alpha, 3))))}
+                {move || {
+                    uses.get().restarts.then(|| fact("Restart that won", subject.of(|attack, _| (attack.restart + 1).to_string())))
+                }}
                 {fact("Time for the attack", subject.of(|attack, _| format::milliseconds(attack.milliseconds)))}
             </dl>
         </div>

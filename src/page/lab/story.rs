@@ -15,7 +15,7 @@ pub fn story(subject: Subject) -> AnyView {
         attack.with(|attack| attack.as_ref().and_then(|attack| attack.story.as_ref()).map(std::mem::discriminant))
     });
     let view = move || {
-        kind.track();
+        let _ = kind.get();
         attack.with_untracked(|attack| match attack.as_ref().and_then(|attack| attack.story.as_ref()) {
             Some(Story::Momentum { .. }) => momentum(subject),
             Some(Story::Pace { .. }) => pace(subject),
