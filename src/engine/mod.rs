@@ -7,6 +7,7 @@ pub mod grid;
 #[cfg(target_arch = "wasm32")]
 pub mod handle;
 pub mod protocol;
+pub mod study;
 #[cfg(target_arch = "wasm32")]
 pub mod turn;
 #[cfg(target_arch = "wasm32")]

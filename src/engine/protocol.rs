@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Band, Section};
+use super::study::{self, Lane, Study};
 use crate::attack::Story;
 use crate::data::Dataset;
 use crate::evaluate::Tally;
@@ -77,6 +78,20 @@ pub enum Request {
         /// The first picture that is left out.
         to: u32,
     },
+    /// Find something out about this experiment. A newer study of the same lane takes the place of an older one.
+    Study {
+        /// Comes back with every part of the answer.
+        id: u32,
+        /// About what.
+        experiment: Box<Experiment>,
+        /// What.
+        study: Box<Study>,
+    },
+    /// The study of this lane is no longer wanted.
+    Stop {
+        /// The lane.
+        lane: Lane,
+    },
     /// Make a picture of the data set's kind from the file or drawing that travels beside this request.
     Prepare {
         /// Comes back with the answer.
@@ -135,6 +150,20 @@ pub enum Reply {
         id: u32,
         /// What was counted.
         tally: Tally,
+    },
+    /// A part of the answer to [`Request::Study`].
+    Studied {
+        /// The request it belongs to.
+        id: u32,
+        /// The part.
+        part: Box<study::Part>,
+    },
+    /// Every part of the answer to [`Request::Study`] has been sent.
+    Done {
+        /// The request that is done.
+        id: u32,
+        /// From taking up the request to this message.
+        milliseconds: f32,
     },
     /// The answer to [`Request::Prepare`].
     Prepared {

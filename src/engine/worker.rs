@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::rc::Rc;
 
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -16,6 +17,7 @@ use super::crew::Crew;
 use super::explore::{self, Host, Materials};
 use super::grid::{Band, Section};
 use super::protocol::{self, Part, Reply, Request};
+use super::study::{self, Lane, Network, OWN_ID, Study};
 use super::turn::breathe;
 use crate::asset;
 use crate::data::prepare::{self, Prepared};
@@ -29,11 +31,12 @@ use crate::nn::{Classifier, Executor, Weights, zoo};
 const PATIENCE: f64 = 30.0;
 /// Side that a larger picture is scaled down to before it is prepared.
 const LARGEST_SIDE: u32 = 512;
-/// The key of random numbers of a person's own picture; no test picture has it.
-const OWN_ID: u32 = u32::MAX;
 
 /// The plane of a model of this name.
 type Named = (String, Section);
+
+/// A study that waits.
+type Waiting = (u32, Box<Experiment>, Box<Study>);
 
 /// What is waiting to be done, and what has been loaded.
 #[derive(Default)]
@@ -43,8 +46,11 @@ struct Desk {
     prepare: VecDeque<(u32, Dataset, JsValue)>,
     planes: Option<(u32, Dataset, Vec<Named>)>,
     bands: VecDeque<(u32, Band)>,
+    /// For each lane, the study that is wanted, and what of it has not been taken up.
+    wanted: [Option<u32>; 2],
+    studies: [Option<Waiting>; 2],
     busy: bool,
-    models: HashMap<(Dataset, String), Executor>,
+    models: HashMap<(Dataset, String), Network>,
     sheets: HashMap<(Dataset, usize), Rc<Vec<u8>>>,
     /// How many helpers this engine may have, and those it has.
     helpers: usize,
@@ -95,6 +101,15 @@ fn receive(desk: &Shared, event: &MessageEvent) {
     match request {
         Request::Explore { id, experiment } => waiting.explore = Some((id, experiment)),
         Request::Evaluate { id, experiment, from, to } => waiting.evaluate.push_back((id, experiment, from, to)),
+        Request::Study { id, experiment, study } => {
+            let lane = study.lane() as usize;
+            waiting.wanted[lane] = Some(id);
+            waiting.studies[lane] = Some((id, experiment, study));
+        }
+        Request::Stop { lane } => {
+            waiting.wanted[lane as usize] = None;
+            waiting.studies[lane as usize] = None;
+        }
         Request::Prepare { id, dataset } => waiting.prepare.push_back((id, dataset, envelope.get(1))),
         Request::Helpers { count } => waiting.helpers = count.into(),
         Request::Planes { id, dataset, planes } => {
@@ -110,50 +125,112 @@ fn receive(desk: &Shared, event: &MessageEvent) {
 }
 
 async fn work(desk: Shared) {
-    loop {
-        // A picture of one's own is waited for by a person, and short.
-        let prepare = desk.borrow_mut().prepare.pop_front();
-        if let Some((id, dataset, source)) = prepare {
-            say(&match prepared(dataset, source).await {
-                Ok(Prepared { pixels, remarks }) => Reply::Prepared { id, pixels, remarks },
-                Err(message) => Reply::Failed { id, message },
-            });
-            continue;
-        }
-        let planes = desk.borrow_mut().planes.take();
-        if let Some((id, dataset, planes)) = planes {
-            match site(&desk, id, dataset, planes).await {
-                Ok(site) => desk.borrow_mut().site = Some(site),
-                Err(message) => say(&Reply::Failed { id, message }),
-            }
-            continue;
-        }
-        let band = desk.borrow_mut().bands.pop_front();
-        if let Some((id, band)) = band {
-            if let Some(sampled) = sampled(&desk, id, band) {
-                say(&Reply::Sampled { id, band, sampled });
-                breathe().await;
-            }
-            continue;
-        }
-        let explore = desk.borrow_mut().explore.take();
-        if let Some((id, experiment)) = explore {
-            if let Err(message) = explored(&desk, id, &experiment).await {
-                say(&Reply::Failed { id, message });
-            }
-            continue;
-        }
-        let evaluate = desk.borrow_mut().evaluate.pop_front();
-        if let Some((id, experiment, from, to)) = evaluate {
-            say(&match evaluated(&desk, &experiment, from, to).await {
-                Ok(tally) => Reply::Evaluated { id, tally },
-                Err(message) => Reply::Failed { id, message },
-            });
-            continue;
-        }
-        desk.borrow_mut().busy = false;
-        return;
+    while errand(&desk).await || studied(&desk, Lane::Live).await || counted(&desk).await || studied(&desk, Lane::Long).await {}
+    desk.borrow_mut().busy = false;
+}
+
+/// Does the most urgent of what is short or live; says whether there was anything.
+async fn errand(desk: &Shared) -> bool {
+    // A picture of one's own is waited for by a person, and short.
+    let prepare = desk.borrow_mut().prepare.pop_front();
+    if let Some((id, dataset, source)) = prepare {
+        say(&match prepared(dataset, source).await {
+            Ok(Prepared { pixels, remarks }) => Reply::Prepared { id, pixels, remarks },
+            Err(message) => Reply::Failed { id, message },
+        });
+        return true;
     }
+    let planes = desk.borrow_mut().planes.take();
+    if let Some((id, dataset, planes)) = planes {
+        match site(desk, id, dataset, planes).await {
+            Ok(site) => desk.borrow_mut().site = Some(site),
+            Err(message) => say(&Reply::Failed { id, message }),
+        }
+        return true;
+    }
+    let band = desk.borrow_mut().bands.pop_front();
+    if let Some((id, band)) = band {
+        if let Some(sampled) = sampled(desk, id, band) {
+            say(&Reply::Sampled { id, band, sampled });
+            breathe().await;
+        }
+        return true;
+    }
+    let explore = desk.borrow_mut().explore.take();
+    if let Some((id, experiment)) = explore {
+        if let Err(message) = explored(desk, id, &experiment).await {
+            say(&Reply::Failed { id, message });
+        }
+        return true;
+    }
+    false
+}
+
+/// Counts over some pictures; says whether there were any to count over.
+async fn counted(desk: &Shared) -> bool {
+    let evaluate = desk.borrow_mut().evaluate.pop_front();
+    let Some((id, experiment, from, to)) = evaluate else { return false };
+    say(&match evaluated(desk, &experiment, from, to).await {
+        Ok(tally) => Reply::Evaluated { id, tally },
+        Err(message) => Reply::Failed { id, message },
+    });
+    true
+}
+
+/// Does the study that waits in a lane; says whether there was one.
+async fn studied(desk: &Shared, lane: Lane) -> bool {
+    let waiting = desk.borrow_mut().studies[lane as usize].take();
+    let Some((id, experiment, study)) = waiting else { return false };
+    let started = now();
+    let mut desktop = Desktop { desk: desk.clone(), id, lane, dataset: experiment.dataset };
+    let outcome = match experiment.validate() {
+        Ok(()) => study::run(&study, &experiment, &mut desktop).await,
+        Err(invalid) => Err(invalid.to_string()),
+    };
+    match outcome {
+        Ok(true) => say(&Reply::Done { id, milliseconds: (now() - started) as f32 }),
+        // Nobody waits for it any more.
+        Ok(false) => {}
+        Err(message) => say(&Reply::Failed { id, message }),
+    }
+    true
+}
+
+/// The browser as the host of a study.
+struct Desktop {
+    desk: Shared,
+    id: u32,
+    lane: Lane,
+    dataset: Dataset,
+}
+
+impl study::Host for Desktop {
+    fn say(&mut self, part: study::Part) {
+        say(&Reply::Studied { id: self.id, part: Box::new(part) });
+    }
+
+    fn now(&self) -> f64 {
+        now()
+    }
+
+    async fn go_on(&mut self) -> bool {
+        breathe().await;
+        while errand(&self.desk).await || (self.lane == Lane::Long && meanwhile(self.desk.clone()).await) {}
+        self.desk.borrow().wanted[self.lane as usize] == Some(self.id)
+    }
+
+    async fn model(&mut self, name: &str) -> Result<Network, String> {
+        network(&self.desk, self.dataset, name).await
+    }
+
+    async fn picture(&mut self, index: u32) -> Result<Vec<f32>, String> {
+        picture(&self.desk, self.dataset, index).await
+    }
+}
+
+/// A live study in the middle of a long one. Boxed, for it is of the same type.
+fn meanwhile(desk: Shared) -> Pin<Box<dyn Future<Output = bool>>> {
+    Box::pin(async move { studied(&desk, Lane::Live).await })
 }
 
 /// The browser as the host of an answer.
@@ -279,19 +356,24 @@ fn sampled(desk: &Shared, id: u32, band: Band) -> Option<Sampled> {
     Some(section.sample(classifier, band))
 }
 
-/// A model, loaded when it is first asked for. Clones share their weights.
 async fn model(desk: &Shared, dataset: Dataset, name: &str) -> Result<Executor, String> {
+    network(desk, dataset, name).await.map(|network| network.executor)
+}
+
+/// A model, loaded when it is first asked for. Clones share their weights.
+async fn network(desk: &Shared, dataset: Dataset, name: &str) -> Result<Network, String> {
     let key = (dataset, name.to_string());
-    if let Some(executor) = desk.borrow().models.get(&key) {
-        return Ok(executor.clone());
+    if let Some(network) = desk.borrow().models.get(&key) {
+        return Ok(network.clone());
     }
     let card = zoo::find(dataset, name).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))?;
     let bytes = load(&asset::weights(card)).await?;
     let weights = Weights::read(&bytes).map_err(|error| format!("{}: {error}", card.weights.file))?;
     let executor =
         Executor::new(&card.architecture, &weights).map_err(|error| format!("{}: {error}", card.weights.file))?;
-    desk.borrow_mut().models.insert(key, executor.clone());
-    Ok(executor)
+    let network = Network { card, executor, weights: Rc::new(weights) };
+    desk.borrow_mut().models.insert(key, network.clone());
+    Ok(network)
 }
 
 /// A test picture, its sheet loaded when it is first asked for.

@@ -2,10 +2,12 @@
 
 mod accuracy;
 mod curve;
+mod smallest;
 pub mod transfer;
 
 pub use accuracy::{Accuracy, Pictures, robust_accuracy};
 pub use curve::{Curve, CurvePoints};
+pub use smallest::{Minimal, Minimum, Smallest, smallest};
 
 use serde::{Deserialize, Serialize};
 

@@ -10,6 +10,7 @@ use crate::page::models::ModelsPage;
 use crate::page::notice::{NoticeList, Notices};
 use crate::page::place::{self, Place};
 use crate::page::state::Lab;
+use crate::page::study::SmallestPage;
 use crate::page::theme::{self, Theme};
 
 /// Puts the page into the document in place of the first paint.
@@ -32,18 +33,15 @@ fn App() -> impl IntoView {
     for part in broken {
         notices.warn(format!("The link’s “{}” was not used: {}.", part.key, part.message.trim_end_matches('.')));
     }
-    provide_context(Live::start(lab));
+    provide_context(Live::start(lab, place));
     place::follow(lab, place);
     keys(lab);
     Effect::new(move |_| {
-        let name = match place.get() {
-            Place::Lab => "Lab",
-            Place::Models => "Models",
-        };
-        document().set_title(&format!("{name} · Epsilon Lab"));
+        document().set_title(&format!("{} · Epsilon Lab", place.get().title()));
     });
     let page = move || match place.get() {
         Place::Lab => view! { <LabPage /> }.into_any(),
+        Place::Smallest => view! { <SmallestPage /> }.into_any(),
         Place::Models => view! { <ModelsPage /> }.into_any(),
     };
     view! {
@@ -59,7 +57,7 @@ fn Header() -> impl IntoView {
     let lab = Lab::get();
     let notices = Notices::get();
     let place: RwSignal<Place> = expect_context();
-    let tab = move |there: Place, name: &'static str| {
+    let tab = move |there: Place| {
         let go = move |event: leptos::ev::MouseEvent| {
             // A new tab or window is the browser's business.
             if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
@@ -73,7 +71,7 @@ fn Header() -> impl IntoView {
                 aria-current=move || (place.get() == there).then_some("page")
                 on:click=go
             >
-                {name}
+                {there.title()}
             </a>
         }
     };
@@ -81,7 +79,7 @@ fn Header() -> impl IntoView {
     view! {
         <header class="top">
             <p class="brand"><span class="mark" aria-hidden="true">"ε"</span>"Epsilon Lab"</p>
-            <nav aria-label="Pages">{tab(Place::Lab, "Lab")} {tab(Place::Models, "Models")}</nav>
+            <nav aria-label="Pages">{Place::ALL.map(tab).collect_view()}</nav>
             <div class="tools">
                 <button
                     type="button"

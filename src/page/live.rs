@@ -10,7 +10,9 @@ use wasm_bindgen::JsValue;
 use crate::data::Dataset;
 use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
+use crate::engine::study::{self, Lane, Study};
 use crate::experiment::Experiment;
+use crate::page::place::Place;
 use crate::page::state::{Lab, Status};
 use crate::page::worker;
 
@@ -19,6 +21,19 @@ const MAX_HELPERS: usize = 3;
 
 /// A prepared picture with remarks, or a sentence that says why there is none.
 pub type Prepared = Result<(Vec<u8>, Vec<String>), String>;
+
+/// What comes of a study.
+pub enum News {
+    /// A part of what it finds.
+    Part(study::Part),
+    /// It has come to its end, after so many milliseconds.
+    Done(f32),
+    /// It failed; the sentence says why.
+    Failed(String),
+}
+
+/// Who waits for the news of a study, and its number.
+type Reader = (u32, Rc<dyn Fn(News)>);
 
 /// Who waits for a prepared picture.
 type Waiting = Box<dyn FnOnce(Prepared)>;
@@ -35,6 +50,8 @@ struct Connection {
     oldest: Cell<u32>,
     asked: Cell<u32>,
     prepared: RefCell<HashMap<u32, Waiting>>,
+    /// For each lane, who reads the news of its study.
+    readers: RefCell<[Option<Reader>; 2]>,
 }
 
 impl Connection {
@@ -45,14 +62,15 @@ impl Connection {
 }
 
 impl Live {
-    /// Starts the engine and keeps it working on the newest experiment of the Lab.
-    pub fn start(lab: Lab) -> Self {
+    /// Starts the engine and keeps it working on the newest experiment of the Lab, as long as the Lab is shown.
+    pub fn start(lab: Lab, place: RwSignal<Place>) -> Self {
         let connection = Rc::new(Connection {
             engine: RefCell::new(None),
             newest: Cell::new(0),
             oldest: Cell::new(0),
             asked: Cell::new(0),
             prepared: RefCell::new(HashMap::new()),
+            readers: RefCell::default(),
         });
         let on_reply = {
             let connection = connection.clone();
@@ -75,8 +93,14 @@ impl Live {
             experiment.view.scale = Default::default();
             experiment
         });
-        Effect::new(move |previous: Option<Experiment>| {
+        let explores = Memo::new(move |_| matches!(place.get(), Place::Lab | Place::Models));
+        Effect::new(move |previous: Option<Option<Experiment>>| {
+            let previous = previous.flatten();
             let experiment = computed.get();
+            // The other pages ask for what they show themselves.
+            if !explores.get() || previous.as_ref() == Some(&experiment) {
+                return previous;
+            }
             let same_subject = previous.is_some_and(|previous| {
                 previous.dataset == experiment.dataset
                     && previous.picture == experiment.picture
@@ -84,7 +108,7 @@ impl Live {
                     && previous.compare == experiment.compare
             });
             live.explore(lab, experiment.clone(), same_subject);
-            experiment
+            Some(experiment)
         });
         live
     }
@@ -110,6 +134,31 @@ impl Live {
         });
     }
 
+    /// Has something found out about an experiment. `read` gets the parts as they come; a newer study of the same lane
+    /// takes the place of this one, and then it gets nothing more.
+    pub fn study(&self, experiment: Experiment, study: Study, read: impl Fn(News) + 'static) {
+        self.0.with_value(|connection| {
+            let id = connection.next();
+            match &*connection.engine.borrow() {
+                Some(engine) => {
+                    connection.readers.borrow_mut()[study.lane() as usize] = Some((id, Rc::new(read)));
+                    engine.send(&Request::Study { id, experiment: Box::new(experiment), study: Box::new(study) });
+                }
+                None => read(News::Failed("the engine is not running: reload the page".into())),
+            }
+        });
+    }
+
+    /// Ends the study of a lane, if there is one.
+    pub fn stop(&self, lane: Lane) {
+        self.0.try_with_value(|connection| {
+            let reader = connection.readers.borrow_mut()[lane as usize].take();
+            if let (Some(_), Some(engine)) = (reader, &*connection.engine.borrow()) {
+                engine.send(&Request::Stop { lane });
+            }
+        });
+    }
+
     /// Has a file or drawing made into a picture of the data set's kind.
     pub fn prepare(&self, dataset: Dataset, source: JsValue, then: impl FnOnce(Prepared) + 'static) {
         self.0.with_value(|connection| {
@@ -123,6 +172,21 @@ impl Live {
             }
         });
     }
+}
+
+/// Gives news to who reads them, if they are still wanted; says whether anybody did.
+fn read(connection: &Connection, id: u32, news: News) -> bool {
+    let reader = {
+        let mut readers = connection.readers.borrow_mut();
+        let reader = readers.iter_mut().find(|reader| reader.as_ref().is_some_and(|(of, _)| *of == id));
+        match (reader, &news) {
+            (Some(reader), News::Part(_)) => reader.clone(),
+            (Some(reader), _) => reader.take(),
+            (None, _) => None,
+        }
+    };
+    // The reader may ask for another study at once.
+    reader.map(|(_, read)| read(news)).is_some()
 }
 
 fn receive(connection: &Connection, lab: Lab, reply: Reply) {
@@ -144,7 +208,12 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
                 then(Ok((pixels, remarks)));
             }
         }
+        Reply::Studied { id, part } => _ = read(connection, id, News::Part(*part)),
+        Reply::Done { id, milliseconds } => _ = read(connection, id, News::Done(milliseconds)),
         Reply::Failed { id, message } => {
+            if read(connection, id, News::Failed(message.clone())) {
+                return;
+            }
             if let Some(then) = connection.prepared.borrow_mut().remove(&id) {
                 then(Err(message));
             } else if id == asked {

@@ -11,6 +11,7 @@ mod models;
 mod notice;
 mod place;
 mod state;
+mod study;
 mod theme;
 mod worker;
 

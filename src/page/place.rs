@@ -12,11 +12,34 @@ pub enum Place {
     /// The Lab.
     #[default]
     Lab,
+    /// The smallest perturbation that each attack finds.
+    Smallest,
     /// The models' cards.
     Models,
 }
 
 impl Place {
+    /// All of them, in the order of the navigation.
+    pub const ALL: [Self; 3] = [Self::Lab, Self::Smallest, Self::Models];
+
+    /// The name in links.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Lab => "lab",
+            Self::Smallest => "smallest",
+            Self::Models => "models",
+        }
+    }
+
+    /// The name in the navigation.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Lab => "Lab",
+            Self::Smallest => "Smallest δ",
+            Self::Models => "Models",
+        }
+    }
+
     /// Reads the address: the page, the experiment, and what could not be used.
     pub fn read() -> (Self, Experiment, Vec<Broken>) {
         let query = window().location().search().unwrap_or_default();
@@ -24,19 +47,19 @@ impl Place {
         let mut rest = form_urlencoded::Serializer::new(String::new());
         let mut broken = Vec::new();
         for (key, value) in form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
-            match (&*key, &*value) {
-                ("page", "models") => place = Self::Models,
-                ("page", "lab") => place = Self::Lab,
-                ("page", other) => broken.push(Broken {
+            if key != "page" {
+                rest.append_pair(&key, &value);
+                continue;
+            }
+            match Self::ALL.into_iter().find(|place| place.key() == value) {
+                Some(there) => place = there,
+                None => broken.push(Broken {
                     key: "page".into(),
                     message: format!(
                         "there is no page “{}”; this is the Lab",
-                        other.chars().take(24).collect::<String>()
+                        value.chars().take(24).collect::<String>()
                     ),
                 }),
-                _ => {
-                    rest.append_pair(&key, &value);
-                }
             }
         }
         let mut parsed = Experiment::from_query(&rest.finish());
@@ -48,7 +71,7 @@ impl Place {
     pub fn query(self, experiment: &Experiment) -> String {
         match self {
             Self::Lab => format!("?{}", experiment.to_query()),
-            Self::Models => format!("?page=models&{}", experiment.to_query()),
+            _ => format!("?page={}&{}", self.key(), experiment.to_query()),
         }
     }
 }

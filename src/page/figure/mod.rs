@@ -18,6 +18,7 @@ mod plane;
 mod slider;
 mod stage;
 mod theme;
+mod thumb;
 mod trace;
 
 pub use bars::{ClassBars, Classes, Probabilities, leading};
@@ -25,8 +26,9 @@ pub use chart::Mapping;
 pub use curve::{CurveChart, CurveDrawing, draw_curve};
 pub use lines::{LineChart, Lines, Series, Tone, draw_lines};
 pub use norms::NormTable;
-pub use picture::{Picture, Pixels, SignedPicture, draw_grey, draw_signed, greatest};
+pub use picture::{Picture, Pixels, SignedPicture, draw_grey, draw_signed, greatest, scale_bar};
 pub use plane::{PlaneDrawing, PlaneFigure, PlanePainter};
 pub use stage::{Size, Stage, calm};
 pub use theme::{Theme, theme};
+pub use thumb::Thumb;
 pub use trace::{TraceChart, TraceDrawing, draw_trace};

@@ -190,7 +190,7 @@ fn picture(
 }
 
 /// The colour bar: for signed values from −end to end, else from 0 to 1.
-fn scale_bar(signed: bool, end: Signal<Option<f32>>) -> AnyView {
+pub fn scale_bar(signed: bool, end: Signal<Option<f32>>) -> AnyView {
     let node = NodeRef::<Canvas>::new();
     Effect::new(move || {
         if let Some(canvas) = node.get() {

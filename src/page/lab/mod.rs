@@ -1,14 +1,14 @@
 //! The Lab: one picture, one attack, everything it shows, live.
 
 mod attacks;
-mod controls;
+pub mod controls;
 mod curve;
 mod equation;
 mod export;
 mod facts;
 mod gradient;
 mod own;
-mod picker;
+pub mod picker;
 mod plane;
 mod robust;
 mod status;

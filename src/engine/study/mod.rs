@@ -1,0 +1,145 @@
+//! Work on an experiment beyond the Lab's live answer: one file per study.
+//!
+//! A study is asked for with an [`Experiment`] and says its parts one by one. It works in small pieces and asks its
+//! [`Host`] between them whether it is still wanted; a newer study of the same [`Lane`] takes its place. Nothing here
+//! knows of browsers.
+
+pub mod smallest;
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data;
+use crate::experiment::{Experiment, Picture};
+use crate::nn::zoo::ModelCard;
+use crate::nn::{Classifier, Executor, Weights, softmax};
+
+/// The key of random numbers of a person's own picture; no test picture has it.
+pub const OWN_ID: u32 = u32::MAX;
+/// A study gives way after this many milliseconds, so that what is more urgent need not wait.
+const PATIENCE: f64 = 16.0;
+
+/// What is to be found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Study {
+    /// The smallest perturbation that each attack finds for the picture.
+    Smallest,
+}
+
+/// Part of what a study has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Part {
+    /// Of [`Study::Smallest`].
+    Smallest(smallest::Part),
+}
+
+/// Studies of different lanes do not replace one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lane {
+    /// Short ones, that follow a control while it moves. They go first.
+    Live,
+    /// Long ones, with progress.
+    Long,
+}
+
+impl Lane {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 2] = [Self::Live, Self::Long];
+}
+
+impl Study {
+    /// Its lane.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Smallest => Lane::Long,
+        }
+    }
+}
+
+/// A model that is ready to run.
+#[derive(Clone)]
+pub struct Network {
+    /// What it is.
+    pub card: &'static ModelCard,
+    /// It runs.
+    pub executor: Executor,
+    /// What it has learned, for those who look inside.
+    pub weights: std::rc::Rc<Weights>,
+}
+
+/// The surroundings of the work.
+pub trait Host {
+    /// Takes a part of the answer.
+    fn say(&mut self, part: Part);
+    /// Milliseconds since some moment.
+    fn now(&self) -> f64;
+    /// Lets others work for a moment; says whether this study is still wanted.
+    fn go_on(&mut self) -> impl Future<Output = bool>;
+    /// The model of this name of the experiment's data set.
+    fn model(&mut self, name: &str) -> impl Future<Output = Result<Network, String>>;
+    /// A test picture of the experiment's data set, its values in [0, 1].
+    fn picture(&mut self, index: u32) -> impl Future<Output = Result<Vec<f32>, String>>;
+}
+
+/// Does a study of a valid experiment. Says whether it came to its end; it ends early when it is no longer wanted.
+///
+/// # Errors
+/// A sentence that says what could not be loaded or computed.
+pub async fn run(study: &Study, experiment: &Experiment, host: &mut impl Host) -> Result<bool, String> {
+    match study {
+        Study::Smallest => smallest::run(experiment, host).await,
+    }
+}
+
+/// The picture of an experiment.
+pub struct Subject {
+    /// Its values in [0, 1].
+    pub image: Vec<f32>,
+    /// Its own key of random numbers.
+    pub id: u32,
+    /// Its class: the true one, or the model's prediction where nobody knows better.
+    pub label: u8,
+}
+
+/// Gets the picture. `judge` says what class it is of if nobody has said so.
+async fn subject(
+    experiment: &Experiment,
+    judge: &mut dyn Classifier,
+    host: &mut impl Host,
+) -> Result<Subject, String> {
+    let (image, id, label) = match &experiment.picture {
+        Picture::Test(index) => {
+            let label = data::labels(experiment.dataset).get(*index as usize).copied();
+            (host.picture(*index).await?, *index, label)
+        }
+        Picture::Own { pixels, label } => (data::to_unit(pixels), OWN_ID, *label),
+    };
+    let label = label.unwrap_or_else(|| {
+        let mut logits = vec![0.0; judge.classes()];
+        judge.logits(&image, &mut logits);
+        softmax::predicted(&logits) as u8
+    });
+    Ok(Subject { image, id, label })
+}
+
+/// Gives way from time to time.
+struct Pace {
+    breath: f64,
+}
+
+impl Pace {
+    fn new(host: &impl Host) -> Self {
+        Self { breath: host.now() }
+    }
+
+    /// Gives way if it is time to; says whether the study is still wanted.
+    async fn go_on(&mut self, host: &mut impl Host) -> bool {
+        if host.now() - self.breath < PATIENCE {
+            return true;
+        }
+        let wanted = host.go_on().await;
+        self.breath = host.now();
+        wanted
+    }
+}

@@ -1,0 +1,8 @@
+//! The pages beside the Lab, each of one study. They share the Lab's experiment, and each asks the engine for what it
+//! shows.
+
+mod smallest;
+mod subject;
+mod work;
+
+pub use smallest::SmallestPage;
