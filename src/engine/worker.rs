@@ -47,8 +47,8 @@ struct Desk {
     planes: Option<(u32, Dataset, Vec<Named>)>,
     bands: VecDeque<(u32, Band)>,
     /// For each lane, the study that is wanted, and what of it has not been taken up.
-    wanted: [Option<u32>; 2],
-    studies: [Option<Waiting>; 2],
+    wanted: [Option<u32>; Lane::ALL.len()],
+    studies: [Option<Waiting>; Lane::ALL.len()],
     busy: bool,
     models: HashMap<(Dataset, String), Network>,
     sheets: HashMap<(Dataset, usize), Rc<Vec<u8>>>,
@@ -125,7 +125,7 @@ fn receive(desk: &Shared, event: &MessageEvent) {
 }
 
 async fn work(desk: Shared) {
-    while errand(&desk).await || studied(&desk, Lane::Live).await || counted(&desk).await || studied(&desk, Lane::Long).await {}
+    while errand(&desk).await || short(&desk).await || counted(&desk).await || studied(&desk, Lane::Long).await {}
     desk.borrow_mut().busy = false;
 }
 
@@ -175,6 +175,11 @@ async fn counted(desk: &Shared) -> bool {
         Err(message) => Reply::Failed { id, message },
     });
     true
+}
+
+/// Does a short study, if one waits.
+async fn short(desk: &Shared) -> bool {
+    studied(desk, Lane::Live).await || studied(desk, Lane::Aside).await
 }
 
 /// Does the study that waits in a lane; says whether there was one.
@@ -228,9 +233,9 @@ impl study::Host for Desktop {
     }
 }
 
-/// A live study in the middle of a long one. Boxed, for it is of the same type.
+/// A short study in the middle of a long one. Boxed, for it is of the same type.
 fn meanwhile(desk: Shared) -> Pin<Box<dyn Future<Output = bool>>> {
-    Box::pin(async move { studied(&desk, Lane::Live).await })
+    Box::pin(async move { short(&desk).await })
 }
 
 /// The browser as the host of an answer.

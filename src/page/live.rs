@@ -51,7 +51,7 @@ struct Connection {
     asked: Cell<u32>,
     prepared: RefCell<HashMap<u32, Waiting>>,
     /// For each lane, who reads the news of its study.
-    readers: RefCell<[Option<Reader>; 2]>,
+    readers: RefCell<[Option<Reader>; Lane::ALL.len()]>,
 }
 
 impl Connection {

@@ -14,19 +14,25 @@ pub enum Place {
     Lab,
     /// The smallest perturbation that each attack finds.
     Smallest,
+    /// What models look at.
+    Inside,
+    /// How linear models are.
+    Linearity,
     /// The models' cards.
     Models,
 }
 
 impl Place {
     /// All of them, in the order of the navigation.
-    pub const ALL: [Self; 3] = [Self::Lab, Self::Smallest, Self::Models];
+    pub const ALL: [Self; 5] = [Self::Lab, Self::Smallest, Self::Inside, Self::Linearity, Self::Models];
 
     /// The name in links.
     pub fn key(self) -> &'static str {
         match self {
             Self::Lab => "lab",
             Self::Smallest => "smallest",
+            Self::Inside => "inside",
+            Self::Linearity => "linearity",
             Self::Models => "models",
         }
     }
@@ -36,6 +42,8 @@ impl Place {
         match self {
             Self::Lab => "Lab",
             Self::Smallest => "Smallest δ",
+            Self::Inside => "Inside",
+            Self::Linearity => "Linearity",
             Self::Models => "Models",
         }
     }

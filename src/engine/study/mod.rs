@@ -4,6 +4,8 @@
 //! [`Host`] between them whether it is still wanted; a newer study of the same [`Lane`] takes its place. Nothing here
 //! knows of browsers.
 
+pub mod inside;
+pub mod linearity;
 pub mod smallest;
 
 use std::future::Future;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data;
 use crate::experiment::{Experiment, Picture};
+use crate::explain::DotProduct;
 use crate::nn::zoo::ModelCard;
 use crate::nn::{Classifier, Executor, Weights, softmax};
 
@@ -25,6 +28,12 @@ const PATIENCE: f64 = 16.0;
 pub enum Study {
     /// The smallest perturbation that each attack finds for the picture.
     Smallest,
+    /// What models look at.
+    Inside(inside::Plan),
+    /// How linear models are around the picture.
+    Linearity(linearity::Plan),
+    /// What a linear function makes of many small changes.
+    Dots(linearity::Dots),
 }
 
 /// Part of what a study has found.
@@ -32,6 +41,12 @@ pub enum Study {
 pub enum Part {
     /// Of [`Study::Smallest`].
     Smallest(smallest::Part),
+    /// Of [`Study::Inside`].
+    Inside(inside::Part),
+    /// Of [`Study::Linearity`].
+    Linearity(linearity::Part),
+    /// Of [`Study::Dots`], for increasing n.
+    Dots(Vec<DotProduct>),
 }
 
 /// Studies of different lanes do not replace one another.
@@ -39,19 +54,23 @@ pub enum Part {
 pub enum Lane {
     /// Short ones, that follow a control while it moves. They go first.
     Live,
+    /// Short ones of a second widget on the same page.
+    Aside,
     /// Long ones, with progress.
     Long,
 }
 
 impl Lane {
     /// All of them, the most urgent first.
-    pub const ALL: [Self; 2] = [Self::Live, Self::Long];
+    pub const ALL: [Self; 3] = [Self::Live, Self::Aside, Self::Long];
 }
 
 impl Study {
     /// Its lane.
     pub fn lane(&self) -> Lane {
         match self {
+            Self::Inside(_) | Self::Linearity(_) => Lane::Live,
+            Self::Dots(_) => Lane::Aside,
             Self::Smallest => Lane::Long,
         }
     }
@@ -89,6 +108,9 @@ pub trait Host {
 pub async fn run(study: &Study, experiment: &Experiment, host: &mut impl Host) -> Result<bool, String> {
     match study {
         Study::Smallest => smallest::run(experiment, host).await,
+        Study::Inside(plan) => inside::run(plan, experiment, host).await,
+        Study::Linearity(plan) => linearity::run(plan, experiment, host).await,
+        Study::Dots(dots) => linearity::dots(dots, experiment, host).await,
     }
 }
 
@@ -103,11 +125,7 @@ pub struct Subject {
 }
 
 /// Gets the picture. `judge` says what class it is of if nobody has said so.
-async fn subject(
-    experiment: &Experiment,
-    judge: &mut dyn Classifier,
-    host: &mut impl Host,
-) -> Result<Subject, String> {
+async fn subject(experiment: &Experiment, judge: &mut dyn Classifier, host: &mut impl Host) -> Result<Subject, String> {
     let (image, id, label) = match &experiment.picture {
         Picture::Test(index) => {
             let label = data::labels(experiment.dataset).get(*index as usize).copied();

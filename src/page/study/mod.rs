@@ -1,8 +1,12 @@
 //! The pages beside the Lab, each of one study. They share the Lab's experiment, and each asks the engine for what it
 //! shows.
 
+mod inside;
+mod linearity;
 mod smallest;
 mod subject;
 mod work;
 
+pub use inside::InsidePage;
+pub use linearity::LinearityPage;
 pub use smallest::SmallestPage;

@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::nn::zoo;
 use crate::page::control::{Choice, Pick};
+use crate::page::figure::format;
 use crate::page::lab::controls;
 use crate::page::notice::Notices;
 use crate::page::state::Lab;
@@ -128,4 +129,9 @@ fn goal(lab: Lab) -> AnyView {
     let value = lab.memo(|experiment| experiment.attack.target.map(|class| class.to_string()).unwrap_or_default());
     let set = choosing(lab, "target", |experiment, key| experiment.attack.target = key.parse().ok());
     view! { <Pick id="target" label="Goal" options=options value=value.into() set=set /> }.into_any()
+}
+
+/// A change of every pixel in grey levels: "= 25.5/255".
+pub fn epsilon_note(epsilon: f64) -> String {
+    format!("= {}", format::in_255ths(epsilon as f32))
 }
