@@ -10,7 +10,7 @@ use crate::page::models::ModelsPage;
 use crate::page::notice::{NoticeList, Notices};
 use crate::page::place::{self, Place};
 use crate::page::state::Lab;
-use crate::page::study::{InsidePage, LinearityPage, SmallestPage};
+use crate::page::study::{InsidePage, LinearityPage, SmallestPage, TransferPage};
 use crate::page::theme::{self, Theme};
 
 /// Puts the page into the document in place of the first paint.
@@ -42,6 +42,7 @@ fn App() -> impl IntoView {
     let page = move || match place.get() {
         Place::Lab => view! { <LabPage /> }.into_any(),
         Place::Smallest => view! { <SmallestPage /> }.into_any(),
+        Place::Transfer => view! { <TransferPage /> }.into_any(),
         Place::Inside => view! { <InsidePage /> }.into_any(),
         Place::Linearity => view! { <LinearityPage /> }.into_any(),
         Place::Models => view! { <ModelsPage /> }.into_any(),

@@ -14,6 +14,8 @@ pub enum Place {
     Lab,
     /// The smallest perturbation that each attack finds.
     Smallest,
+    /// Whether what fools one model fools another.
+    Transfer,
     /// What models look at.
     Inside,
     /// How linear models are.
@@ -24,13 +26,14 @@ pub enum Place {
 
 impl Place {
     /// All of them, in the order of the navigation.
-    pub const ALL: [Self; 5] = [Self::Lab, Self::Smallest, Self::Inside, Self::Linearity, Self::Models];
+    pub const ALL: [Self; 6] = [Self::Lab, Self::Smallest, Self::Transfer, Self::Inside, Self::Linearity, Self::Models];
 
     /// The name in links.
     pub fn key(self) -> &'static str {
         match self {
             Self::Lab => "lab",
             Self::Smallest => "smallest",
+            Self::Transfer => "transfer",
             Self::Inside => "inside",
             Self::Linearity => "linearity",
             Self::Models => "models",
@@ -42,6 +45,7 @@ impl Place {
         match self {
             Self::Lab => "Lab",
             Self::Smallest => "Smallest δ",
+            Self::Transfer => "Transfer",
             Self::Inside => "Inside",
             Self::Linearity => "Linearity",
             Self::Models => "Models",

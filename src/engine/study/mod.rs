@@ -7,6 +7,7 @@
 pub mod inside;
 pub mod linearity;
 pub mod smallest;
+pub mod transfer;
 
 use std::future::Future;
 
@@ -34,6 +35,10 @@ pub enum Study {
     Linearity(linearity::Plan),
     /// What a linear function makes of many small changes.
     Dots(linearity::Dots),
+    /// Whether perturbations found on one model fool others, over many pictures.
+    Transfer(transfer::Plan),
+    /// The perturbation of this picture on each of these models.
+    Row(Vec<String>),
 }
 
 /// Part of what a study has found.
@@ -47,6 +52,10 @@ pub enum Part {
     Linearity(linearity::Part),
     /// Of [`Study::Dots`], for increasing n.
     Dots(Vec<DotProduct>),
+    /// Of [`Study::Transfer`]; each replaces the one before.
+    Transfer(transfer::Part),
+    /// Of [`Study::Row`].
+    Row(Box<transfer::Row>),
 }
 
 /// Studies of different lanes do not replace one another.
@@ -69,9 +78,9 @@ impl Study {
     /// Its lane.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Inside(_) | Self::Linearity(_) => Lane::Live,
+            Self::Inside(_) | Self::Linearity(_) | Self::Row(_) => Lane::Live,
             Self::Dots(_) => Lane::Aside,
-            Self::Smallest => Lane::Long,
+            Self::Smallest | Self::Transfer(_) => Lane::Long,
         }
     }
 }
@@ -111,6 +120,8 @@ pub async fn run(study: &Study, experiment: &Experiment, host: &mut impl Host) -
         Study::Inside(plan) => inside::run(plan, experiment, host).await,
         Study::Linearity(plan) => linearity::run(plan, experiment, host).await,
         Study::Dots(dots) => linearity::dots(dots, experiment, host).await,
+        Study::Transfer(plan) => transfer::run(plan, experiment, host).await,
+        Study::Row(models) => transfer::row(models, experiment, host).await,
     }
 }
 

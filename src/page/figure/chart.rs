@@ -121,8 +121,8 @@ fn fields(
         .configure_mesh()
         .x_labels(axes.ticks.0)
         .y_labels(axes.ticks.1)
-        .x_label_formatter(&|value| (axes.x_format)(*value))
-        .y_label_formatter(&|value| (axes.y_format)(*value))
+        .x_label_formatter(&|value| (axes.x_format)(clean(*value, &axes.x)))
+        .y_label_formatter(&|value| (axes.y_format)(clean(*value, &axes.y)))
         .label_style(text)
         .light_line_style(TRANSPARENT)
         .bold_line_style(grid)
@@ -145,6 +145,11 @@ fn fields(
     let (left, bottom) = pixels(axes.x.start, axes.y.start);
     let (right, top) = pixels(axes.x.end, axes.y.end);
     Some(Mapping { x: (axes.x.start, axes.x.end), y: (axes.y.start, axes.y.end), field: [left, top, right, bottom] })
+}
+
+/// Zero where a tick misses it by a rounding.
+fn clean(value: f64, range: &Range<f64>) -> f64 {
+    if value.abs() < 1e-9 * (range.end - range.start) { 0.0 } else { value }
 }
 
 /// A text in CSS pixels.

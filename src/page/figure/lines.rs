@@ -26,6 +26,8 @@ pub enum Tone {
     Ok,
     /// What is there for comparison.
     Soft,
+    /// What is only the surroundings of the others: thin.
+    Faint,
     /// A class's own colour.
     Class(usize),
 }
@@ -37,8 +39,13 @@ impl Tone {
             Self::Danger => theme.danger,
             Self::Ok => theme.ok,
             Self::Soft => theme.ink_soft,
+            Self::Faint => theme.line.mix(theme.ink_soft, 0.35),
             Self::Class(class) => theme.class(class),
         }
+    }
+
+    fn width(self) -> f64 {
+        if self == Self::Faint { 1.0 } else { 2.2 }
     }
 }
 
@@ -159,7 +166,7 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     let lines = data.series.iter().filter(|series| !series.dots).map(|series| Line {
         points: series.points.iter().map(|(x, y)| (*x, data.height(*y))).collect(),
         colour: series.tone.colour(theme),
-        width: 2.2,
+        width: series.tone.width(),
     });
     let axes = Axes {
         place: [0.0, top, size.width - 0.8 * text, size.height - top - 1.3 * text],
@@ -203,7 +210,7 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
                 chart::dot(&context, (x + 0.8 * text, y), theme.stroke(3.2), colour, theme.panel);
             } else {
                 context.set_stroke_style_str(&colour.css());
-                context.set_line_width(theme.stroke(2.2));
+                context.set_line_width(theme.stroke(series.tone.width()));
                 context.begin_path();
                 context.move_to(x, y);
                 context.line_to(x + 1.6 * text, y);

@@ -29,10 +29,11 @@ pub fn LinearityPage() -> impl IntoView {
             <div class="study-head">
                 <h1>"Linearity"</h1>
                 <p class="lead">
-                    "Why does one step along the sign of the gradient suffice? Because the logits of these networks are close "
-                    "to linear in it: below, the picture moves along x + t · sign(∇L), and the logits of every class follow. "
-                    "With ReLU they are piecewise linear, with tanh they bend; adversarial training makes them flat. Move t, "
-                    "compare R² and the slopes, and let pixels leave [0, 1] to see the straight line itself."
+                    "Goodfellow, Shlens and Szegedy explain adversarial examples by linearity: where logits change linearly, a "
+                    "step along the sign of the gradient adds up over all pixels. See how far that holds. Below, the picture moves "
+                    "along x + t · sign(∇L), and the logits of all classes follow; R² says how well one straight line fits. Move t, "
+                    "change the range, compare ReLU with tanh and the standard with the robust model, and let pixels leave [0, 1]: "
+                    "cutting them off at black and white bends the lines, too."
                 </p>
             </div>
             <Picker />
@@ -189,7 +190,7 @@ fn drawn(part: &Part, classes: &'static [&'static str], t: f64) -> Lines {
     }
     let hole = [(f64::NAN, f64::NAN)];
     let others = (0..k).filter(|class| !named.contains(class)).flat_map(|class| points(class).chain(hole)).collect();
-    let others = Series { name: "other classes".into(), tone: Tone::Soft, points: others, dots: false };
+    let others = Series { name: "other classes".into(), tone: Tone::Faint, points: others, dots: false };
     let of = |class: usize| Series {
         name: if class == usize::from(part.label) { format!("{} (true)", classes[class]) } else { classes[class].into() },
         tone: Tone::Class(class),
@@ -197,7 +198,8 @@ fn drawn(part: &Part, classes: &'static [&'static str], t: f64) -> Lines {
         dots: false,
     };
     Lines {
-        series: named.into_iter().map(of).chain([others]).collect(),
+        // What is drawn first lies under the others.
+        series: [others].into_iter().chain(named.into_iter().map(of)).collect(),
         x: "t, change of every pixel along sign(∇L)".into(),
         y: "logit".into(),
         now: Some(t),
@@ -230,7 +232,7 @@ fn summary(lab: Lab, found: RwSignal<Vec<(String, Found)>>) -> AnyView {
             .collect_view()
     };
     view! {
-        <div class="table-room">
+        <div class="table-room" tabindex="0" role="region" aria-label="How straight; it may be wider than the page">
             <table>
                 <caption>
                     "How straight: R² is the share of the variance that the best straight line explains, 1 for a straight line. "

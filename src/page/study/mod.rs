@@ -5,8 +5,10 @@ mod inside;
 mod linearity;
 mod smallest;
 mod subject;
+mod transfer;
 mod work;
 
 pub use inside::InsidePage;
 pub use linearity::LinearityPage;
 pub use smallest::SmallestPage;
+pub use transfer::TransferPage;

@@ -97,10 +97,10 @@ pub fn SmallestPage() -> impl IntoView {
                 <h1>"The smallest δ"</h1>
                 <p class="lead">
                     "How little must this picture change before the model errs? Each attack is asked for the smallest δ it "
-                    "can find, in one norm: DeepFool and Carlini–Wagner search for it themselves; the others, which need an ε, "
-                    "are run at some thirty values of ε until the smallest that suffices is known to 1/4096 of the range. No "
-                    "attack proves that there is nothing smaller: the smallest of them all is an upper bound. Try the model "
-                    "trained against PGD, and a picture near another class."
+                    "can find, in one norm: some, such as DeepFool and Carlini–Wagner, search for it themselves; those that need an ε "
+                    "are run at some thirty values of it until the gap before the smallest that suffices is 1/4096 of the range. "
+                    "No attack proves that nothing smaller exists: the least of them all is an upper bound. Try the model "
+                    "trained against PGD, then a picture that looks like another class."
                 </p>
             </div>
             <Picker />
@@ -127,6 +127,10 @@ pub fn SmallestPage() -> impl IntoView {
                         </div>
                     </Show>
                 </div>
+                <p class="soft">
+                    "In δ orange is lighter, blue darker, white unchanged; the number under it is the end of its colour scale. "
+                    "A name opens the attack in the Lab."
+                </p>
                 <ol class="smallest">
                     <For each=move || order.get() key=|method| method.key() let:method>
                         {row(list, method, entries)}
