@@ -72,7 +72,8 @@ pub async fn run(plan: &Plan, experiment: &Experiment, host: &mut impl Host) -> 
 pub async fn dots(dots: &Dots, experiment: &Experiment, host: &mut impl Host) -> Result<bool, String> {
     let mut pace = Pace::new(host);
     let n = dots.n.clamp(1, 1 << 20);
-    let mut lengths: Vec<u32> = (1..=LENGTHS).map(|i| (u64::from(n) * u64::from(i) / u64::from(LENGTHS)) as u32).collect();
+    let mut lengths: Vec<u32> =
+        (1..=LENGTHS).map(|i| (u64::from(n) * u64::from(i) / u64::from(LENGTHS)) as u32).collect();
     lengths.retain(|length| *length > 0);
     lengths.dedup();
     let mut found: Vec<DotProduct> = Vec::with_capacity(lengths.len());

@@ -7,6 +7,8 @@
 pub mod inside;
 pub mod linearity;
 pub mod smallest;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;
 pub mod transfer;
 
 use std::future::Future;

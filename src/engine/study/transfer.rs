@@ -109,12 +109,14 @@ pub async fn run(plan: &Plan, experiment: &Experiment, host: &mut impl Host) -> 
         },
     );
     let part = |matrix: &Matrix| {
-        let mut ids: Vec<u32> =
-            matrix.cells.iter().flat_map(|cell| &cell.examples).map(|example| example.id).collect();
+        let mut ids: Vec<u32> = matrix.cells.iter().flat_map(|cell| &cell.examples).map(|example| example.id).collect();
         ids.sort_unstable();
         ids.dedup();
         let of = |id: u32| Floats(images[id as usize * input.len()..][..input.len()].to_vec());
-        super::Part::Transfer(Part { matrix: matrix.clone(), pictures: ids.into_iter().map(|id| (id, of(id))).collect() })
+        super::Part::Transfer(Part {
+            matrix: matrix.clone(),
+            pictures: ids.into_iter().map(|id| (id, of(id))).collect(),
+        })
     };
     let (mut pace, mut told) = (Pace::new(host), host.now());
     while !work.step(&mut models) {

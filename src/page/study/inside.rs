@@ -148,7 +148,8 @@ fn scale(lab: Lab) -> AnyView {
         let scale = if key == "same" { Scale::Same } else { Scale::Own };
         notices.check(lab.edit("scale", |experiment| experiment.view.scale = scale));
     });
-    view! { <Choice name="scale" label="Colour scale of each map" options=options value=value.into() set=set /> }.into_any()
+    view! { <Choice name="scale" label="Colour scale of each map" options=options value=value.into() set=set /> }
+        .into_any()
 }
 
 /// The maps' own parameters, as they are declared.
@@ -251,7 +252,8 @@ fn model(page: Inside, place: u8) -> AnyView {
             format!("{}-{picture}-{model}-{what}", experiment.dataset.key())
         })
     };
-    let class_name = move |class: u8| lab.experiment().dataset.classes().get(usize::from(class)).copied().unwrap_or("?");
+    let class_name =
+        move |class: u8| lab.experiment().dataset.classes().get(usize::from(class)).copied().unwrap_or("?");
     let picture = move |at: usize| {
         let pixels = Signal::derive(move || seen.get().map(|seen| Arc::<[f32]>::from(&seen.images[at][..])));
         let label = Signal::derive(move || {

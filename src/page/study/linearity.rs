@@ -192,7 +192,11 @@ fn drawn(part: &Part, classes: &'static [&'static str], t: f64) -> Lines {
     let others = (0..k).filter(|class| !named.contains(class)).flat_map(|class| points(class).chain(hole)).collect();
     let others = Series { name: "other classes".into(), tone: Tone::Faint, points: others, dots: false };
     let of = |class: usize| Series {
-        name: if class == usize::from(part.label) { format!("{} (true)", classes[class]) } else { classes[class].into() },
+        name: if class == usize::from(part.label) {
+            format!("{} (true)", classes[class])
+        } else {
+            classes[class].into()
+        },
         tone: Tone::Class(class),
         points: points(class).collect(),
         dots: false,
@@ -361,7 +365,11 @@ fn dots(lab: Lab) -> AnyView {
     };
     let constant = |number: f64| Signal::derive(move || number);
     let within = |name: &'static str, least: f64, greatest: f64, number: f64| {
-        if (least..=greatest).contains(&number) { Ok(()) } else { Err(format!("Choose {name} from {least} to {greatest}.")) }
+        if (least..=greatest).contains(&number) {
+            Ok(())
+        } else {
+            Err(format!("Choose {name} from {least} to {greatest}."))
+        }
     };
     let set_n = Callback::new(move |number: f64| within("n", 1.0, 150_528.0, number).map(|()| n.set(number as u32)));
     let set_m = Callback::new(move |number: f64| within("m", 0.001, 1.0, number).map(|()| m.set(number)));

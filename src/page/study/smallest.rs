@@ -215,7 +215,9 @@ fn row(list: List, method: Method, entries: RwSignal<Vec<Entry>>) -> AnyView {
         seen.with(|seen| {
             found.with(|found| {
                 let (seen, found) = (seen.as_ref()?, found.as_ref()?);
-                Some(found.adversarial.iter().zip(seen.image.iter()).map(|(after, x)| after - x).collect::<Arc<[f32]>>())
+                Some(
+                    found.adversarial.iter().zip(seen.image.iter()).map(|(after, x)| after - x).collect::<Arc<[f32]>>(),
+                )
             })
         })
     });
@@ -230,7 +232,7 @@ fn row(list: List, method: Method, entries: RwSignal<Vec<Entry>>) -> AnyView {
         })
     };
     let headline = move || match (length.get(), entry.get()) {
-        (Some(length), _) if length == 0.0 => "0: no attack is needed".to_string(),
+        (Some(0.0), _) => "0: no attack is needed".to_string(),
         (Some(length), _) => with_unit(length, norm.get()),
         (None, Some(Entry { row: Some(_), .. })) => {
             format!("none found up to ε = {}", format::epsilon(norm.get().greatest_epsilon()))
@@ -248,7 +250,13 @@ fn row(list: List, method: Method, entries: RwSignal<Vec<Entry>>) -> AnyView {
         found.with(|found| {
             found.as_ref().map(|Found { norms, .. }| {
                 let number = |value: f32| format::number(value, 3);
-                format!("L∞ {}, L2 {}, L1 {}, {} pixels", number(norms.linf), number(norms.l2), number(norms.l1), norms.l0)
+                format!(
+                    "L∞ {}, L2 {}, L1 {}, {} pixels",
+                    number(norms.linf),
+                    number(norms.l2),
+                    number(norms.l1),
+                    norms.l0
+                )
             })
         })
     };

@@ -104,7 +104,8 @@ fn attack(lab: Lab) -> AnyView {
 fn norm(lab: Lab) -> AnyView {
     let options = Norm::ALL.map(|norm| (norm.key(), norm.to_string())).to_vec();
     let value = lab.memo(|experiment| experiment.threat.norm.key().to_string());
-    let set = choosing(lab, "norm", |experiment, key| choose_norm(experiment, Norm::from_key(&key).unwrap_or_default()));
+    let set =
+        choosing(lab, "norm", |experiment, key| choose_norm(experiment, Norm::from_key(&key).unwrap_or_default()));
     view! { <Choice name="norm" label="Norm of δ" options=options value=value.into() set=set /> }.into_any()
 }
 

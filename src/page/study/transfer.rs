@@ -148,7 +148,7 @@ fn row(lab: Lab) -> AnyView {
                 <div class="triple">
                     <Picture pixels=pixels(|row| row.image.to_vec()) caption=constant("x, the picture") name=file("x") />
                     <SignedPicture pixels=pixels(|row| row.adversarial.iter().zip(row.image.iter()).map(|(a, x)| a - x).collect())
-                        caption=constant("δ, found on the source") name=file("perturbation") />
+                        caption=constant("δ of the source") name=file("perturbation") />
                     <Picture pixels=pixels(|row| row.adversarial.to_vec()) caption=constant("x + δ") name=file("adversarial") />
                 </div>
                 <div class="table-room">
@@ -225,8 +225,10 @@ fn matrix(lab: Lab) -> AnyView {
     });
     let count = Signal::derive(move || wanted.get().min(dataset.get().pictures()).to_string());
     let set_count = Callback::new(move |key: String| wanted.set(key.parse().unwrap_or(50)));
-    let measures =
-        vec![("success", "all that the target gets right".to_string()), ("transfer", "those that fool the source".into())];
+    let measures = vec![
+        ("success", "all that the target gets right".to_string()),
+        ("transfer", "those that fool the source".into()),
+    ];
     let measured =
         Signal::derive(move || if measure.get() == Measure::Success { "success" } else { "transfer" }.to_string());
     let set_measure = Callback::new(move |key: String| {
@@ -234,7 +236,7 @@ fn matrix(lab: Lab) -> AnyView {
     });
     let is_busy = move || work.stage.get() == Stage::Working;
     let done = move || shown.with(|shown| shown.as_ref().map_or(0, |shown| shown.part.matrix.pictures));
-    let of = move || shown.with(|shown| shown.as_ref().map_or(wanted.get(), |shown| countable(shown)));
+    let of = move || shown.with(|shown| shown.as_ref().map_or(wanted.get(), countable));
     let save = move |_| {
         if let Some(shown) = shown.get_untracked() {
             let name = format!("{}-transfer-{}", shown.experiment.dataset.key(), shown.experiment.attack.method.key());
@@ -400,7 +402,8 @@ fn opened(shown: &Shown, (s, t): (usize, usize)) -> AnyView {
     let dataset = experiment.dataset;
     let Some(cell) = part.matrix.cell(s, t) else { return ().into_any() };
     let (source, target) = (title(dataset, &plan.sources[s]), title(dataset, &plan.targets[t]));
-    let images: HashMap<u32, Arc<[f32]>> = part.pictures.iter().map(|(id, image)| (*id, Arc::from(&image[..]))).collect();
+    let images: HashMap<u32, Arc<[f32]>> =
+        part.pictures.iter().map(|(id, image)| (*id, Arc::from(&image[..]))).collect();
     let group = |fooled: bool| {
         let heading = if fooled { "Pictures that fool the target" } else { "Pictures that do not" };
         let examples = cell.examples.iter().filter(|example| example.fooled == fooled);
