@@ -39,6 +39,6 @@ pub(super) fn recipes() -> Vec<Recipe> {
         Recipe { name: "fashion-mlp", epochs: 24, ..mlp(standard::recipe(Dataset::Fashion)) },
         Recipe { name: "digits-residual", epochs: 40, ..residual(standard::recipe(Dataset::Digits)) },
         Recipe { name: "digits-tanh", epochs: 40, ..tanh(standard::recipe(Dataset::Digits)) },
-        Recipe { name: "digits-mlp", epochs: 40, ..mlp(standard::recipe(Dataset::Digits)) },
+        Recipe { name: "digits-mlp", epochs: 100, ..mlp(standard::recipe(Dataset::Digits)) },
     ]
 }
