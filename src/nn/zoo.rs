@@ -10,7 +10,7 @@ use super::Architecture;
 use crate::data::Dataset;
 use crate::threat::Threat;
 
-const CARDS: [&str; 13] = [
+const CARDS: [&str; 14] = [
     include_str!("../../assets/models/fashion-standard.json"),
     include_str!("../../assets/models/fashion-adversarial.json"),
     include_str!("../../assets/models/fashion-residual.json"),
@@ -20,6 +20,7 @@ const CARDS: [&str; 13] = [
     include_str!("../../assets/models/fashion-half-b.json"),
     include_str!("../../assets/models/digits-standard.json"),
     include_str!("../../assets/models/digits-adversarial.json"),
+    include_str!("../../assets/models/digits-residual.json"),
     include_str!("../../assets/models/digits-tanh.json"),
     include_str!("../../assets/models/digits-mlp.json"),
     include_str!("../../assets/models/digits-half-a.json"),
