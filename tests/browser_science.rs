@@ -107,13 +107,12 @@ fn the_gradient_of_linear_layers_is_that_of_finite_differences() {
 }
 
 /// FNV-1a over the bits of all results of an attack on eight pictures.
-fn fingerprint(method: Method, norm: Norm, epsilon: f32) -> u32 {
+fn fingerprint(settings: AttackSettings, norm: Norm, epsilon: f32) -> u32 {
     let weights = Weights::read(include_bytes!("reference/std.safetensors")).unwrap();
     let mut network = Executor::new(&Architecture::small_cnn(), &weights).unwrap();
     let mut random = Random::new(11, Stream::Order, 0);
     let images: Vec<f32> = (0..8 * 784).map(|_| random.uniform()).collect();
-    let settings =
-        AttackSettings { method, steps: 5, random_start: method == Method::PGD, restarts: 2, ..Default::default() };
+    let settings = AttackSettings { steps: 5, restarts: 2, ..settings };
     let items = (0..8).map(|i| Item { id: i, label: i as u8, target: (i % 2 == 1).then_some(0), epsilon }).collect();
     let outcomes =
         attack::run(&mut network, Task { images, items, norm, settings, seed: 4, others: Vec::new() }, Record::Trace);
@@ -126,11 +125,61 @@ fn attacks_end_at_the_same_picture_to_the_bit_on_every_platform() {
     let fingerprints: Vec<u32> = [Method::FGSM, Method::PGD]
         .into_iter()
         .flat_map(|method| [(Norm::Linf, 0.1), (Norm::L2, 1.5), (Norm::L1, 10.0)].map(|(n, e)| (method, n, e)))
-        .map(|(method, norm, epsilon)| fingerprint(method, norm, epsilon))
+        .map(|(method, norm, epsilon)| {
+            let settings = AttackSettings { method, random_start: method == Method::PGD, ..Default::default() };
+            fingerprint(settings, norm, epsilon)
+        })
         .collect();
     assert_eq!(
         fingerprints,
         [0x3c14_3940, 0x429c_c4b0, 0x068a_1a80, 0x745f_1037, 0xb885_ff9f, 0xbd64_8313],
         "{fingerprints:#x?}"
     );
+}
+
+/// An attack's key, a norm, and parameters that keep it short.
+type Case = (&'static str, Norm, &'static [(&'static str, f32)]);
+
+#[test]
+fn so_do_the_attacks_that_are_no_settings_of_pgd() {
+    let little: &[Case] = &[
+        ("mi-fgsm", Norm::Linf, &[]),
+        ("apgd", Norm::Linf, &[("objective", 2.0)]),
+        ("noise", Norm::L1, &[]),
+        ("deepfool", Norm::L2, &[]),
+        ("deepfool", Norm::Linf, &[]),
+        ("cw", Norm::L2, &[("searches", 3.0), ("iterations", 20.0)]),
+        ("cw", Norm::Linf, &[("searches", 3.0), ("iterations", 20.0)]),
+        ("lbfgs", Norm::L2, &[("searches", 3.0), ("iterations", 10.0)]),
+        ("spatial", Norm::Linf, &[]),
+        ("spatial", Norm::Linf, &[("search", 1.0)]),
+        ("flow", Norm::Linf, &[("iterations", 20.0)]),
+        ("square", Norm::Linf, &[("queries", 60.0)]),
+        ("square", Norm::L2, &[("queries", 60.0)]),
+        ("boundary", Norm::L2, &[("queries", 150.0)]),
+    ];
+    let fingerprints: Vec<u32> = little
+        .iter()
+        .map(|&(key, norm, set)| {
+            let settings = AttackSettings { method: Method::from_key(key).unwrap(), ..Default::default() };
+            fingerprint(set.iter().fold(settings, |settings, (key, value)| settings.with(key, *value)), norm, 0.2)
+        })
+        .collect();
+    let expected = [
+        0xac66_250a,
+        0xe8b4_36e7,
+        0xaf2f_047a,
+        0x2db4_ea64,
+        0xca81_9da5,
+        0xebed_1c35,
+        0x2319_c8e9,
+        0x5855_860a,
+        0xe7f6_79a3,
+        0xcbac_1c11,
+        0x55a8_89af,
+        0x3432_e0d6,
+        0x26e2_dd6e,
+        0x633d_7a28,
+    ];
+    assert_eq!(fingerprints, expected, "{fingerprints:#x?}");
 }
