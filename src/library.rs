@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::attack::{self, Item, Outcome, Record, Task};
 use crate::data::source::SourceError;
 use crate::data::{Dataset, PIXELS, test_pictures};
 use crate::evaluate::{self, Tally};
@@ -91,13 +92,8 @@ impl Library {
     /// # Panics
     /// If the experiment is not valid, or there are not so many pictures.
     pub fn count(&self, experiment: &Experiment, pictures: Range<u32>) -> Tally {
-        let Experiment { dataset, model, threat, attack, seed, .. } = experiment;
-        let (_, executor) = self
-            .models
-            .iter()
-            .find(|(card, _)| card.dataset == *dataset && card.name == *model)
-            .expect("a valid experiment names a shipped model");
-        let (_, all) = self.pictures.iter().find(|(of, _)| of == dataset).expect("every data set has pictures");
+        let Experiment { dataset, threat, attack, seed, .. } = experiment;
+        let (executor, all) = (self.executor(experiment), self.pictures(*dataset));
         let range = pictures.start as usize..pictures.end as usize;
         let chosen = evaluate::Pictures {
             images: &all.images[range.start * PIXELS..range.end * PIXELS],
@@ -105,6 +101,43 @@ impl Library {
             first: pictures.start,
         };
         evaluate::robust_accuracy(&mut executor.clone(), chosen, *threat, attack, *seed)
+    }
+
+    /// Attacks one test picture as a valid experiment says. May be called from many threads at once.
+    ///
+    /// # Panics
+    /// As [`Self::count`].
+    pub fn attack(&self, experiment: &Experiment, index: u32, record: Record) -> Outcome {
+        let Experiment { dataset, threat, attack, seed, .. } = experiment;
+        let (image, label) = self.picture(*dataset, index);
+        let task = Task {
+            images: image.to_vec(),
+            items: vec![Item { id: index, label, target: attack.target, epsilon: threat.epsilon }],
+            norm: threat.norm,
+            settings: attack.clone(),
+            seed: *seed,
+            others: Vec::new(),
+        };
+        attack::run(&mut self.executor(experiment).clone(), task, record).remove(0)
+    }
+
+    /// A test picture, [`PIXELS`] values in [0, 1], and its class.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn picture(&self, dataset: Dataset, index: u32) -> (&[f32], u8) {
+        let (all, index) = (self.pictures(dataset), index as usize);
+        (&all.images[index * PIXELS..(index + 1) * PIXELS], all.labels[index])
+    }
+
+    fn executor(&self, experiment: &Experiment) -> &Executor {
+        let Experiment { dataset, model, .. } = experiment;
+        let found = self.models.iter().find(|(card, _)| card.dataset == *dataset && card.name == *model);
+        &found.expect("a valid experiment names a shipped model").1
+    }
+
+    fn pictures(&self, dataset: Dataset) -> &Pictures {
+        &self.pictures.iter().find(|(of, _)| *of == dataset).expect("every data set has pictures").1
     }
 }
 

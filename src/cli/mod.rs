@@ -3,9 +3,11 @@
 //! A command's `run` returns an error whose message is a sentence that says what to do; `main` prints it and exits with
 //! code 1. Wrong usage exits with code 2, as clap does.
 
+pub mod attack;
 pub mod evaluate;
 pub mod pack;
 pub mod serve;
+mod settings;
 pub mod train;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   epsilon-lab serve                      the Lab at http://127.0.0.1:8000
   epsilon-lab serve --bind 0.0.0.0       for everyone on this network
+  epsilon-lab attack --model fashion-standard --attack deepfool --norm l2 --out found.npz
   epsilon-lab evaluate --model fashion-standard --epsilon 0.1 --steps 40 --alpha 0.01
   epsilon-lab train fashion-standard     the shipped model again
 
@@ -33,6 +36,8 @@ Examples:
 enum Command {
     /// Serve the Lab over HTTP
     Serve(serve::Serve),
+    /// Attack test pictures, say what became of each, and keep the adversarial pictures
+    Attack(attack::Attack),
     /// Count how many test pictures a model classifies correctly, as they are and under attack
     Evaluate(evaluate::Evaluate),
     /// Compress the files of a built page, for the server to send as they are
@@ -51,6 +56,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Attack(attack) => attack.run(),
             Command::Evaluate(evaluate) => evaluate.run(),
             Command::Pack(pack) => pack.run(),
             Command::Train(train) => train.run(),

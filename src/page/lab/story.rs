@@ -236,20 +236,22 @@ fn heat_maps(grid: &Grid) -> Vec<AnyView> {
         let cells = (0..side * side)
             .map(|cell| {
                 let index = turn * side * side + cell;
-                let (down, right) = (grid.shifts[cell / side], grid.shifts[cell % side]);
-                let share = 100.0 * (grid.losses[index] / greatest).clamp(0.0, 1.0);
+                let (row, column) = (cell / side, cell % side);
+                let (down, right) = (grid.shifts[row], grid.shifts[column]);
+                let share = (grid.losses[index] / greatest).clamp(0.0, 1.0);
                 let chosen = (grid.chosen.angle, grid.chosen.down, grid.chosen.right) == (angle, down, right);
-                let high = share > 55.0;
                 view! {
-                    <span class="heat" class:chosen=chosen class:high=high style=format!("--share: {share:.0}%")>
-                        {grid.reached[index].then_some("×")}
-                    </span>
+                    <rect x=column y=row width="0.95" height="0.95" fill="currentColor" fill-opacity=format!("{share:.2}")
+                        class:chosen=chosen />
+                    {grid.reached[index].then(|| view! {
+                        <text x=column as f32 + 0.475 y=row as f32 + 0.7 class:light=(share > 0.5)>"×"</text>
+                    })}
                 }
             })
             .collect_view();
         view! {
             <div class="heat-map">
-                <div class="heat-cells" style=format!("grid-template-columns: repeat({side}, 1fr)")>{cells}</div>
+                <svg viewBox=format!("-0.1 -0.1 {0} {0}", side as f32 + 0.15) aria-hidden="true">{cells}</svg>
                 <p class="group-name">{format!("{}°", format::signed(angle, 3))}</p>
             </div>
         }
