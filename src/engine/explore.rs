@@ -249,6 +249,10 @@ fn view(
         let (a, b, _) = plane.project(other);
         part.landmarks.0.extend([a, b]);
     }
+    if experiment.attack.method.aim() == Aim::Transformation {
+        part.extent = plane.extent([&part.path[..], &part.landmarks[..]]);
+        return (Section { plane, extent: part.extent }, part);
+    }
     let outline = plane.ball(experiment.threat.norm, experiment.threat.epsilon, BALL_POINTS);
     // The ball's section reaches far out along a random direction, where the norm is small: the view keeps to the
     // path and the landmarks and to the outline along the attack's direction, the first point of it.

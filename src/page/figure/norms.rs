@@ -12,21 +12,21 @@ pub fn NormTable(
     /// The norms; nothing yet leaves dashes.
     #[prop(into)]
     norms: Signal<Option<Norms>>,
-    /// The norm that the attack is limited in.
+    /// The norm that counts; none if no norm measures the change.
     #[prop(into)]
-    limited: Signal<Norm>,
-    /// Its limit ε.
+    limited: Signal<Option<Norm>>,
+    /// What is said of its limit: "at most ε = 0.1".
     #[prop(into)]
-    epsilon: Signal<f32>,
+    limit: Signal<String>,
 ) -> impl IntoView {
     let row = move |name: &'static str, meaning: &'static str, norm: Option<Norm>, value: fn(&Norms) -> String| {
-        let is_limited = move || norm == Some(limited.get());
+        let is_limited = move || norm.is_some() && norm == limited.get();
         view! {
             <tr class:limited=is_limited>
                 <th scope="row">{name}</th>
                 <td class="figure-value">{move || norms.get().as_ref().map_or("–".into(), value)}</td>
                 <td class="meaning">
-                    {meaning} {move || is_limited().then(|| format!(", at most ε = {}", format::epsilon(epsilon.get())))}
+                    {meaning} {move || is_limited().then(|| format!(", {}", limit.get()))}
                 </td>
             </tr>
         }

@@ -3,13 +3,20 @@
 use leptos::prelude::*;
 
 use super::subject::Subject;
+use crate::attack::Aim;
 use crate::page::figure::{NormTable, format};
 
 /// Norms and costs.
 pub fn facts(subject: Subject) -> AnyView {
     let lab = subject.lab;
-    let limited = lab.memo(|experiment| experiment.threat.norm);
+    let aim = lab.memo(|experiment| experiment.attack.method.aim());
+    let norm = lab.memo(|experiment| experiment.threat.norm);
+    let limited = Signal::derive(move || (aim.get() != Aim::Transformation).then_some(norm.get()));
     let epsilon = lab.memo(|experiment| experiment.threat.epsilon);
+    let limit = Signal::derive(move || {
+        let epsilon = format::epsilon(epsilon.get());
+        if aim.get() == Aim::Strongest { format!("at most ε = {epsilon}") } else { format!("ε = {epsilon}") }
+    });
     let fact = move |name: &'static str, value: Signal<Option<String>>| {
         view! {
             <dt>{name}</dt>
@@ -28,7 +35,7 @@ pub fn facts(subject: Subject) -> AnyView {
     });
     view! {
         <div class="facts">
-            <NormTable norms=subject.norms() limited=limited epsilon=epsilon />
+            <NormTable norms=subject.norms() limited=limited limit=limit />
             <dl>
                 {fact("Goal reached", success)}
                 {fact("Loss, before → now", loss)}

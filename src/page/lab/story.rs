@@ -8,6 +8,9 @@ use crate::data::{PIXELS, SIDE};
 use crate::engine::protocol::AttackPart;
 use crate::page::figure::{LineChart, Lines, Series, SignedPicture, Tone, format};
 
+/// How long the longest arrow of a flow is drawn at least, in pixels.
+const LONGEST: f32 = 2.0;
+
 /// The figure of the present attack's story; nothing for attacks that have none.
 pub fn story(subject: Subject) -> AnyView {
     let attack = subject.slot.attack;
@@ -130,7 +133,7 @@ fn boundaries(subject: Subject) -> AnyView {
                     <td class="figure-value">{format::number(step.margins[class], 3)}</td>
                     <td class="figure-value">{format::number(step.slopes[class], 3)}</td>
                     <td class="figure-value">{format::number(distance(class), 3)}</td>
-                    <td>{chosen.then_some("nearest: the step goes there")}</td>
+                    <td>{chosen.then_some("nearest")}</td>
                 </tr>
             }
         });
@@ -207,9 +210,9 @@ fn grid(subject: Subject) -> AnyView {
     view! {
         <figure class="figure story">
             <div class="heat-maps" role="img" aria-label=said>{maps}</div>
-            <figcaption class="figure-caption">
+            <figcaption class="figcaption-row"><span class="figure-caption">
                 "Loss of every rotation with every shift: darker is higher, × fools the network, the frame is the result. Within a square shifts go down and to the right."
-            </figcaption>
+            </span></figcaption>
         </figure>
     }
     .into_any()
@@ -308,9 +311,10 @@ fn flow(subject: Subject) -> AnyView {
     let arrows = move || {
         let field = field.get()?;
         let (down, right) = field.split_at(PIXELS.min(field.len()));
+        let times = (LONGEST / longest(&field)).max(1.0);
         let arrow = |i: usize| {
-            let (dx, dy) = (*right.get(i)?, *down.get(i)?);
-            if !(dx.hypot(dy) > 0.05) {
+            let (dx, dy) = (times * *right.get(i)?, times * *down.get(i)?);
+            if !(dx.hypot(dy) > 0.1) {
                 return None;
             }
             let (x, y) = ((i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5);
@@ -332,7 +336,7 @@ fn flow(subject: Subject) -> AnyView {
             <svg class="flow" viewBox="0 0 28 28" role="img" aria-label=said>
                 <path d=move || arrows().unwrap_or_default() fill="none" stroke="currentColor" stroke-width="0.1" />
             </svg>
-            <figcaption class="figure-caption">"The flow: each arrow points to where the pixel’s value comes from. " {said}</figcaption>
+            <figcaption class="figcaption-row"><span class="figure-caption">{said}</span></figcaption>
         </figure>
     }
     .into_any()
