@@ -1,9 +1,9 @@
 // The last step of the client's build; trunk runs it on its staging folder before that becomes dist/.
 //
 // trunk names the page's files by a hash taken before wasm-opt and the worker's by none, so that after an update a
-// browser or a proxy could mix versions. Here each of the two modules gets a name from its final bytes:
+// browser or a proxy could mix versions. Here each of the three modules gets a name from its final bytes:
 //   NAME-HASH.js, NAME-HASH_bg.wasm   what wasm-bindgen made
-//   NAME-start-HASH.js                runs it: the page's as the script of index.html, the engine's as a worker
+//   NAME-start-HASH.js                runs it: the page's as the script of index.html, the others as workers
 // A file with such a name never changes and may be cached for ever; index.html never. All addresses are relative.
 
 import { createHash } from "node:crypto";
@@ -60,6 +60,8 @@ function fill(html, pattern, replacement) {
 }
 
 const engine = version("engine");
+// Loaded only by a page that trains.
+const trainer = version("trainer");
 // Both modules come down side by side, before either has run. The worker finds its own in the browser's cache; a
 // `preload` would do as much, but browsers complain of one that the page itself makes no use of.
 const page = version("page", `fetch("./${engine.wasm}").then((response) => response.arrayBuffer(), () => {});\n`);
@@ -75,5 +77,6 @@ const index = path.join(dist, "index.html");
 let html = fs.readFileSync(index, "utf8");
 html = fill(html, /<link data-trunk rel="rust"[^>]*>/, load);
 html = fill(html, /<meta name="engine" content="">/, `<meta name="engine" content="./${engine.start}">`);
+html = fill(html, /<meta name="trainer" content="">/, `<meta name="trainer" content="./${trainer.start}">`);
 html = html.replace(/<!--[^]*?-->\n?/g, "");
 fs.writeFileSync(index, html);

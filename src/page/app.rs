@@ -4,13 +4,14 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use crate::page::clipboard;
+use crate::page::extra::Extra;
 use crate::page::lab::LabPage;
 use crate::page::live::Live;
 use crate::page::models::ModelsPage;
 use crate::page::notice::{NoticeList, Notices};
 use crate::page::place::{self, Place};
 use crate::page::state::Lab;
-use crate::page::study::{InsidePage, LinearityPage, SmallestPage, TransferPage};
+use crate::page::study::{GapPage, InsidePage, LinearityPage, SmallestPage, TransferPage};
 use crate::page::theme::{self, Theme};
 
 /// Puts the page into the document in place of the first paint.
@@ -23,18 +24,20 @@ pub fn mount() {
 
 #[component]
 fn App() -> impl IntoView {
-    let (here, experiment, broken) = Place::read();
+    let (here, experiment, settings, broken) = Place::read();
     let lab = Lab::new(experiment);
     let place = RwSignal::new(here);
+    let extra = Extra::new(settings);
     let notices = Notices::new();
     provide_context(lab);
     provide_context(place);
     provide_context(notices);
+    provide_context(extra);
     for part in broken {
         notices.warn(format!("The link’s “{}” was not used: {}.", part.key, part.message.trim_end_matches('.')));
     }
     provide_context(Live::start(lab, place));
-    place::follow(lab, place);
+    place::follow(lab, place, extra);
     keys(lab);
     Effect::new(move |_| {
         document().set_title(&format!("{} · Epsilon Lab", place.get().title()));
@@ -45,6 +48,7 @@ fn App() -> impl IntoView {
         Place::Transfer => view! { <TransferPage /> }.into_any(),
         Place::Inside => view! { <InsidePage /> }.into_any(),
         Place::Linearity => view! { <LinearityPage /> }.into_any(),
+        Place::Gap => view! { <GapPage /> }.into_any(),
         Place::Models => view! { <ModelsPage /> }.into_any(),
     };
     view! {
@@ -59,6 +63,7 @@ fn App() -> impl IntoView {
 fn Header() -> impl IntoView {
     let lab = Lab::get();
     let notices = Notices::get();
+    let extra = Extra::get();
     let place: RwSignal<Place> = expect_context();
     let tab = move |there: Place| {
         let go = move |event: leptos::ev::MouseEvent| {
@@ -70,7 +75,7 @@ fn Header() -> impl IntoView {
         };
         view! {
             <a
-                href=move || there.query(&lab.experiment())
+                href=move || there.query(&lab.experiment(), extra)
                 aria-current=move || (place.get() == there).then_some("page")
                 on:click=go
             >
@@ -78,7 +83,7 @@ fn Header() -> impl IntoView {
             </a>
         }
     };
-    let copy_link = move |_| clipboard::copy(notices, place::link(place.get_untracked(), &lab.now()), "Link");
+    let copy_link = move |_| clipboard::copy(notices, place::link(place.get_untracked(), &lab.now(), extra), "Link");
     view! {
         <header class="top">
             <p class="brand"><span class="mark" aria-hidden="true">"ε"</span>"Epsilon Lab"</p>

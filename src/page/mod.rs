@@ -4,6 +4,7 @@ mod app;
 mod batch;
 mod clipboard;
 mod control;
+mod extra;
 pub mod figure;
 mod lab;
 mod live;

@@ -1,8 +1,11 @@
 //! The address bar: which page is shown, and the experiment as a link.
 
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
 
 use crate::experiment::{Broken, Experiment};
+use crate::page::extra::Extra;
 use crate::page::state::Lab;
 
 /// The pages of the product. A page is chosen by the query (`?page=models`), so that every link works on any static
@@ -20,13 +23,16 @@ pub enum Place {
     Inside,
     /// How linear models are.
     Linearity,
+    /// A task whose true boundary is known.
+    Gap,
     /// The models' cards.
     Models,
 }
 
 impl Place {
     /// All of them, in the order of the navigation.
-    pub const ALL: [Self; 6] = [Self::Lab, Self::Smallest, Self::Transfer, Self::Inside, Self::Linearity, Self::Models];
+    pub const ALL: [Self; 7] =
+        [Self::Lab, Self::Smallest, Self::Transfer, Self::Inside, Self::Linearity, Self::Gap, Self::Models];
 
     /// The name in links.
     pub fn key(self) -> &'static str {
@@ -36,6 +42,7 @@ impl Place {
             Self::Transfer => "transfer",
             Self::Inside => "inside",
             Self::Linearity => "linearity",
+            Self::Gap => "gap",
             Self::Models => "models",
         }
     }
@@ -48,17 +55,22 @@ impl Place {
             Self::Transfer => "Transfer",
             Self::Inside => "Inside",
             Self::Linearity => "Linearity",
+            Self::Gap => "The gap",
             Self::Models => "Models",
         }
     }
 
-    /// Reads the address: the page, the experiment, and what could not be used.
-    pub fn read() -> (Self, Experiment, Vec<Broken>) {
+    /// Reads the address: the page, the experiment, the settings of pages, and what could not be used.
+    pub fn read() -> (Self, Experiment, BTreeMap<String, String>, Vec<Broken>) {
         let query = window().location().search().unwrap_or_default();
         let mut place = Self::Lab;
         let mut rest = form_urlencoded::Serializer::new(String::new());
-        let mut broken = Vec::new();
+        let (mut broken, mut extra) = (Vec::new(), BTreeMap::new());
         for (key, value) in form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
+            if key.split_once('.').is_some_and(|(page, _)| Self::ALL.iter().any(|place| place.key() == page)) {
+                extra.insert(key.into_owned(), value.into_owned());
+                continue;
+            }
             if key != "page" {
                 rest.append_pair(&key, &value);
                 continue;
@@ -76,32 +88,35 @@ impl Place {
         }
         let mut parsed = Experiment::from_query(&rest.finish());
         broken.append(&mut parsed.broken);
-        (place, parsed.experiment, broken)
+        (place, parsed.experiment, extra, broken)
     }
 
-    /// The query of this page with an experiment.
-    pub fn query(self, experiment: &Experiment) -> String {
-        match self {
-            Self::Lab => format!("?{}", experiment.to_query()),
-            _ => format!("?page={}&{}", self.key(), experiment.to_query()),
-        }
+    /// The query of this page with an experiment and its own settings, tracked.
+    pub fn query(self, experiment: &Experiment, extra: Extra) -> String {
+        let mut query = form_urlencoded::Serializer::new(match self {
+            Self::Lab => experiment.to_query(),
+            _ => format!("page={}&{}", self.key(), experiment.to_query()),
+        });
+        query.extend_pairs(extra.of(self.key()));
+        format!("?{}", query.finish())
     }
 }
 
 /// The full link to what is on screen.
-pub fn link(place: Place, experiment: &Experiment) -> String {
+pub fn link(place: Place, experiment: &Experiment, extra: Extra) -> String {
     let location = window().location();
     let origin = location.origin().unwrap_or_default();
     let path = location.pathname().unwrap_or_default();
-    format!("{origin}{path}{}", place.query(experiment))
+    format!("{origin}{path}{}", untrack(|| place.query(experiment, extra)))
 }
 
 /// Keeps the address in step with the state. Browsers limit how often the address may change, so it follows a pause.
-pub fn follow(lab: Lab, place: RwSignal<Place>) {
+pub fn follow(lab: Lab, place: RwSignal<Place>, extra: Extra) {
     let timer = StoredValue::new_local(None::<TimeoutHandle>);
     Effect::new(move |previous: Option<Place>| {
         let experiment = lab.experiment();
         let here = place.get();
+        let query = here.query(&experiment, extra);
         timer.update_value(|timer| {
             if let Some(timer) = timer.take() {
                 timer.clear();
@@ -110,7 +125,6 @@ pub fn follow(lab: Lab, place: RwSignal<Place>) {
         let moved = previous.is_some_and(|previous| previous != here);
         let write = move || {
             let Ok(history) = window().history() else { return };
-            let query = here.query(&experiment);
             // A move between pages is a step that the browser's back button takes back; an edit is not.
             let _ = if moved {
                 history.push_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&query))
@@ -127,8 +141,9 @@ pub fn follow(lab: Lab, place: RwSignal<Place>) {
         here
     });
     let _ = window_event_listener(leptos::ev::popstate, move |_| {
-        let (there, experiment, _) = Place::read();
+        let (there, experiment, settings, _) = Place::read();
         lab.replace(experiment);
+        extra.replace(settings);
         place.set(there);
     });
 }

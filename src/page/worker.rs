@@ -1,16 +1,29 @@
-//! The engines that the page starts.
+//! The workers that the page starts: engines, and a trainer where a network is to be trained.
 
 use leptos::prelude::*;
 
 use crate::engine::handle::Engine;
 use crate::engine::protocol::Reply;
+use crate::trainer;
+use crate::trainer::handle::Trainer;
 
 /// Starts an engine. `on_reply` gets its answers; `on_crash` is called if it cannot be loaded or stops.
 ///
 /// # Errors
 /// A sentence, if the browser refuses to start one.
 pub fn start(on_reply: impl Fn(Reply) + 'static, on_crash: impl Fn(String) + 'static) -> Result<Engine, String> {
-    Engine::start(&address(), on_reply, on_crash)
+    Engine::start(&address("engine"), on_reply, on_crash)
+}
+
+/// Starts a trainer, as [`start`] starts an engine.
+///
+/// # Errors
+/// A sentence, if the browser refuses to start one.
+pub fn start_trainer(
+    on_reply: impl Fn(trainer::protocol::Reply) + 'static,
+    on_crash: impl Fn(String) + 'static,
+) -> Result<Trainer, String> {
+    Trainer::start(&address("trainer"), on_reply, on_crash)
 }
 
 /// How many threads this device runs at once.
@@ -18,12 +31,12 @@ pub fn cores() -> usize {
     (window().navigator().hardware_concurrency() as usize).max(1)
 }
 
-/// Where the worker's script is: the build writes its versioned name into the page.
-fn address() -> String {
+/// Where a worker's script is: the build writes its versioned name into the page.
+fn address(module: &str) -> String {
     document()
-        .query_selector("meta[name=engine]")
+        .query_selector(&format!("meta[name={module}]"))
         .ok()
         .flatten()
         .and_then(|meta| meta.get_attribute("content"))
-        .unwrap_or_else(|| "engine_loader.js".into())
+        .unwrap_or_else(|| format!("{module}_loader.js"))
 }

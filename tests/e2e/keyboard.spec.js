@@ -19,7 +19,7 @@ test("Tab leads to everything, in the order in which it is seen, and the focus s
   await expect(page.getByRole("main")).toBeFocused();
   const reached = new Set();
   const hidden = [];
-  for (let i = 0; i < 90; i += 1) {
+  for (let i = 0; i < 110; i += 1) {
     await page.keyboard.press("Tab");
     const [name, shown] = await page.evaluate(() => {
       const element = document.activeElement;

@@ -4,6 +4,7 @@
 //! [`Host`] between them whether it is still wanted; a newer study of the same [`Lane`] takes its place. Nothing here
 //! knows of browsers.
 
+pub mod gap;
 pub mod inside;
 pub mod linearity;
 pub mod smallest;
@@ -41,6 +42,10 @@ pub enum Study {
     Transfer(transfer::Plan),
     /// The perturbation of this picture on each of these models.
     Row(Vec<String>),
+    /// What a network has learnt of a scene, and what the attack makes of so many of its points.
+    Square(gap::Learnt, u32),
+    /// The attack on this point of a scene.
+    Point(gap::Learnt, [f32; 2]),
 }
 
 /// Part of what a study has found.
@@ -58,6 +63,10 @@ pub enum Part {
     Transfer(transfer::Part),
     /// Of [`Study::Row`].
     Row(Box<transfer::Row>),
+    /// Of [`Study::Square`].
+    Square(Box<gap::Square>),
+    /// Of [`Study::Point`].
+    Point(Box<gap::Point>),
 }
 
 /// Studies of different lanes do not replace one another.
@@ -80,8 +89,8 @@ impl Study {
     /// Its lane.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Inside(_) | Self::Linearity(_) | Self::Row(_) => Lane::Live,
-            Self::Dots(_) => Lane::Aside,
+            Self::Inside(_) | Self::Linearity(_) | Self::Row(_) | Self::Point(..) => Lane::Live,
+            Self::Dots(_) | Self::Square(..) => Lane::Aside,
             Self::Smallest | Self::Transfer(_) => Lane::Long,
         }
     }
@@ -124,6 +133,8 @@ pub async fn run(study: &Study, experiment: &Experiment, host: &mut impl Host) -
         Study::Dots(dots) => linearity::dots(dots, experiment, host).await,
         Study::Transfer(plan) => transfer::run(plan, experiment, host).await,
         Study::Row(models) => transfer::row(models, experiment, host).await,
+        Study::Square(learnt, points) => gap::square(learnt, *points, experiment, host).await,
+        Study::Point(learnt, at) => gap::point(learnt, *at, experiment, host).await,
     }
 }
 

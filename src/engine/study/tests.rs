@@ -6,6 +6,7 @@ use crate::engine::protocol::{decode, encode};
 use crate::evaluate;
 use crate::explain::{self, Detail, MapSettings};
 use crate::nn::zoo;
+use crate::scene::{Fate, Scene};
 use crate::threat::{Norm, Threat};
 
 const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
@@ -205,4 +206,78 @@ fn the_row_shows_the_same_perturbation_to_all() {
     assert_eq!(row.said[0].model, "standard");
     assert!(row.said[0].after != row.label && row.said[0].before == row.label);
     assert!(row.norms.linf <= 0.1001);
+}
+
+/// A network for the scene that says class 1 above y = ½ + `shift`, whatever x is.
+fn learnt(shift: f32) -> gap::Learnt {
+    let architecture = crate::trainer::protocol::Job::of_scene(Scene::Wave, 1, 0).architecture;
+    let mut weights = Weights::default();
+    for (name, shape) in crate::nn::weights::needed(&architecture).unwrap() {
+        let mut values = vec![0.0; shape.iter().product()];
+        // The second input, from −1 to 1, is carried up and down by two units of each layer to the two logits.
+        match name.as_str() {
+            "fc1.weight" => (values[1], values[3]) = (1.0, -1.0),
+            "fc1.bias" => (values[0], values[1]) = (-2.0 * shift, 2.0 * shift),
+            "fc2.weight" => (values[0], values[33]) = (1.0, 1.0),
+            "fc3.weight" => (values[1], values[32]) = (9.0, 9.0),
+            _ => {}
+        }
+        weights.insert(&name, shape, values).unwrap();
+    }
+    gap::Learnt { scene: Scene::Wave, weights: weights.write(crate::nn::weights::Dtype::Float32).unwrap() }
+}
+
+fn in_the_square(norm: Norm, epsilon: f32) -> Experiment {
+    Experiment { threat: Threat { norm, epsilon }, ..Experiment::default() }
+}
+
+#[test]
+fn a_point_is_attacked_as_a_picture_is_and_its_fate_is_told() {
+    // The true boundary is at y = 0.72 where x = ¼; the network believes in ½.
+    let point = |at: [f32; 2], epsilon: f32| {
+        let said = all(&Study::Point(learnt(0.0), at), &in_the_square(Norm::L2, epsilon));
+        let Some(Part::Point(point)) = said.into_iter().next() else { panic!("another part") };
+        *point
+    };
+    let gap = point([0.25, 0.6], 0.05);
+    assert_eq!((gap.label, gap.predicted), (0, 1), "between the boundaries the network errs");
+    let near = point([0.25, 0.45], 0.1);
+    assert_eq!((near.label, near.predicted, near.end_predicted, near.fate), (0, 0, 1, Fate::Adversarial));
+    assert!(near.norms.l2 <= 0.1001 && near.end[1] > 0.5);
+    assert_eq!(near.path[..2], [0.25, 0.45]);
+    let far = point([0.25, 0.2], 0.1);
+    assert_eq!((far.end_predicted, far.fate), (0, Fate::Right));
+    let across = point([0.5, 0.45], 0.1);
+    assert_eq!((across.label, across.fate), (0, Fate::Changed), "there the boundaries meet");
+}
+
+#[test]
+fn every_attack_that_the_scene_offers_runs_on_points() {
+    for key in gap::ATTACKS {
+        let method = Method::from_key(key).unwrap();
+        for &norm in method.norms() {
+            let mut experiment = in_the_square(norm, 0.1);
+            experiment.attack.method = method;
+            let said = all(&Study::Point(learnt(0.0), [0.25, 0.45]), &experiment);
+            let Some(Part::Point(point)) = said.into_iter().next() else { panic!("another part") };
+            assert!(point.end.iter().all(|value| (0.0..=1.0).contains(value)), "{key}");
+            assert!(key == "noise" || point.fate == Fate::Adversarial, "{key} under {norm}: {:?}", point.end);
+        }
+    }
+}
+
+#[test]
+fn many_points_are_counted_by_their_fates() {
+    let said = all(&Study::Square(learnt(0.0), 50), &in_the_square(Norm::Linf, 0.05));
+    let Some(Part::Square(square)) = said.into_iter().next() else { panic!("another part") };
+    // ∫ 0.22 · |sin 2πx| dx = 0.44 / π.
+    assert!((square.cells.wrong() - 0.14).abs() < 0.01, "{}", square.cells.wrong());
+    assert_eq!((square.fates.len(), square.moves.len()), (50, 200));
+    for (i, ends) in square.moves.chunks_exact(4).enumerate() {
+        assert!((ends[0] - ends[2]).abs().max((ends[1] - ends[3]).abs()) <= 0.0501);
+        assert_eq!(square.labels[i], Scene::Wave.class([ends[0], ends[1]]));
+        if square.fates[i] == Fate::Adversarial {
+            assert_eq!(Scene::Wave.class([ends[2], ends[3]]), square.labels[i]);
+        }
+    }
 }

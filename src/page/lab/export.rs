@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::asset;
 use crate::experiment::snippet;
 use crate::page::clipboard;
+use crate::page::extra::Extra;
 use crate::page::figure::download;
 use crate::page::lab::subject::picture_name;
 use crate::page::notice::Notices;
@@ -37,7 +38,8 @@ pub fn ExportPanel() -> impl IntoView {
             download::save_text(&code, &format!("{}.py", untrack(|| picture_name(lab))), "text/x-python");
         }
     };
-    let copy_link = move |_| clipboard::copy(notices, place::link(Place::Lab, &lab.now()), "Link");
+    let extra = Extra::get();
+    let copy_link = move |_| clipboard::copy(notices, place::link(Place::Lab, &lab.now(), extra), "Link");
     let weights = move || {
         card.get().map(|card| {
             let name = card.weights.file.clone();

@@ -14,6 +14,7 @@ use crate::experiment::{Experiment, Scale};
 use crate::explain::{Completeness, Detail, MapSettings, Method};
 use crate::nn::zoo;
 use crate::page::control::{Choice, NumberControl, Pick, Toggle};
+use crate::page::extra::Extra;
 use crate::page::figure::{Picture, SignedPicture, format, greatest};
 use crate::page::lab::picker::Picker;
 use crate::page::notice::Notices;
@@ -51,6 +52,9 @@ pub fn InsidePage() -> impl IntoView {
         attacked: RwSignal::new([None, None]),
         maps: RwSignal::new(Maps::new()),
     };
+    let extra = Extra::get();
+    extra.bind("inside.class", page.class, |class| (*class != Class::True).then(|| class_key(*class)), class_of);
+    extra.bind("inside.maps", page.settings, |settings| written(settings), read);
     let work = Work::new(Lane::Live);
     let asked = lab.memo(|experiment| Experiment { view: Default::default(), ..experiment.clone() });
     let Inside { class, settings, attacked, maps, .. } = page;
@@ -126,18 +130,51 @@ fn of_class(page: Inside) -> AnyView {
         options.extend(classes.map(|(class, name)| (class.to_string(), name.to_string())));
         options
     });
-    let value = Signal::derive(move || match class.get() {
+    let value = Signal::derive(move || class_key(class.get()));
+    let set = Callback::new(move |key: String| class.set(class_of(&key).unwrap_or_default()));
+    view! { <Pick id="explained" label="Explain the logit of" options=options value=value set=set /> }.into_any()
+}
+
+fn class_key(class: Class) -> String {
+    match class {
         Class::True => "true".to_string(),
         Class::Reached => "reached".into(),
         Class::Fixed(class) => class.to_string(),
+    }
+}
+
+fn class_of(key: &str) -> Option<Class> {
+    match key {
+        "true" => Some(Class::True),
+        "reached" => Some(Class::Reached),
+        key => key.parse().ok().filter(|class| *class < 10).map(Class::Fixed),
+    }
+}
+
+/// The maps' parameters that are not as usual: "samples:3,points:20". No two maps have parameters of one name.
+fn written(settings: &[MapSettings]) -> Option<String> {
+    let all = settings.iter().flat_map(|settings| {
+        let parameters = settings.map.parameters().iter();
+        let others =
+            parameters.filter_map(|parameter| settings.values.get(parameter.key).map(|value| (parameter, *value)));
+        others.map(|(parameter, value)| format!("{}:{}", parameter.key, parameter.written(value)))
     });
-    let set = Callback::new(move |key: String| {
-        class.set(match key.as_str() {
-            "reached" => Class::Reached,
-            key => key.parse().map_or(Class::True, Class::Fixed),
-        });
-    });
-    view! { <Pick id="explained" label="Explain the logit of" options=options value=value set=set /> }.into_any()
+    let all: Vec<_> = all.collect();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+/// The inverse of [`written`].
+fn read(text: &str) -> Option<Vec<MapSettings>> {
+    let mut all: Vec<_> = Method::all().map(MapSettings::of).collect();
+    for part in text.split(',') {
+        let (key, value) = part.split_once(':')?;
+        let fits = |settings: &&mut MapSettings| settings.map.parameters().iter().any(|parameter| parameter.key == key);
+        let settings = all.iter_mut().find(fits)?;
+        let parameter = settings.map.parameters().iter().find(|parameter| parameter.key == key)?;
+        let value = parameter.read(value).filter(|value| parameter.allows(*value))?;
+        settings.set(parameter, value);
+    }
+    Some(all)
 }
 
 fn scale(lab: Lab) -> AnyView {

@@ -13,6 +13,7 @@ use crate::explain::DotProduct;
 use crate::nn::zoo::{self, ModelCard};
 use crate::nn::{Layer, softmax};
 use crate::page::control::{Choice, NumberControl, Toggle};
+use crate::page::extra::Extra;
 use crate::page::figure::{LineChart, Lines, Series, Tone, format};
 use crate::page::lab::picker::Picker;
 use crate::page::state::Lab;
@@ -54,6 +55,16 @@ fn lines(lab: Lab) -> AnyView {
     let reach = RwSignal::new(0.25f64);
     let clipped = RwSignal::new(true);
     let t = RwSignal::new(0.1f64);
+    let extra = Extra::get();
+    extra.number("linearity.reach", reach, 0.25, (0.01, 0.5));
+    extra.number("linearity.t", t, 0.1, (-0.5, 0.5));
+    extra.switch("linearity.box", clipped, true);
+    extra.bind(
+        "linearity.without",
+        hidden,
+        |hidden| (!hidden.is_empty()).then(|| hidden.join(",")),
+        |text| Some(text.split(',').map(String::from).collect()),
+    );
     let found = RwSignal::new(Vec::<(String, Found)>::new());
     let work = Work::new(Lane::Live);
     let asked = lab.memo(|experiment| Experiment {
@@ -312,6 +323,10 @@ fn dots(lab: Lab) -> AnyView {
     let n = RwSignal::new(784u32);
     let m = RwSignal::new(0.05f64);
     let epsilon = RwSignal::new(0.1f64);
+    let extra = Extra::get();
+    extra.whole("linearity.n", n, 784, (1, 150_528));
+    extra.number("linearity.m", m, 0.05, (0.001, 1.0));
+    extra.number("linearity.epsilon", epsilon, 0.1, (0.0, 0.4));
     let found = RwSignal::new(None::<Arc<Vec<DotProduct>>>);
     let work = Work::new(Lane::Aside);
     let seed = lab.memo(|experiment| experiment.seed);

@@ -1,6 +1,7 @@
 //! The pages beside the Lab, each of one study. They share the Lab's experiment, and each asks the engine for what it
 //! shows.
 
+mod gap;
 mod inside;
 mod linearity;
 mod smallest;
@@ -8,6 +9,7 @@ mod subject;
 mod transfer;
 mod work;
 
+pub use gap::GapPage;
 pub use inside::InsidePage;
 pub use linearity::LinearityPage;
 pub use smallest::SmallestPage;

@@ -16,6 +16,7 @@ use crate::evaluate::transfer::{Cell, Example};
 use crate::experiment::Experiment;
 use crate::nn::zoo;
 use crate::page::control::{Choice, Pick, Toggle};
+use crate::page::extra::Extra;
 use crate::page::figure::{Picture, SignedPicture, Thumb, download, format};
 use crate::page::lab::picker::Picker;
 use crate::page::state::Lab;
@@ -178,6 +179,16 @@ fn matrix(lab: Lab) -> AnyView {
     let left_out = [RwSignal::new(Vec::<String>::new()), RwSignal::new(Vec::<String>::new())];
     let wanted = RwSignal::new(50u32);
     let measure = RwSignal::new(Measure::Success);
+    let extra = Extra::get();
+    extra.whole("transfer.pictures", wanted, 50, (1, 1000));
+    for (key, side) in [("transfer.without-sources", 0), ("transfer.without-targets", 1)] {
+        extra.bind(
+            key,
+            left_out[side],
+            |out: &Vec<String>| (!out.is_empty()).then(|| out.join(",")),
+            |text| Some(text.split(',').map(String::from).collect()),
+        );
+    }
     let shown = RwSignal::new(None::<Shown>);
     let open = RwSignal::new(None::<(usize, usize)>);
     let work = Work::new(Lane::Long);
