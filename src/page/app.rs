@@ -83,11 +83,24 @@ fn Header() -> impl IntoView {
             </a>
         }
     };
+    let nav = NodeRef::<leptos::html::Nav>::new();
+    // Where the pages do not fit, the present one is brought into sight.
+    Effect::new(move |_| {
+        place.track();
+        let Some(nav) = nav.get() else { return };
+        request_animation_frame(move || {
+            if let Ok(Some(link)) = nav.query_selector("[aria-current]") {
+                let link: web_sys::HtmlElement = link.unchecked_into();
+                let start = link.offset_left() - nav.offset_left();
+                nav.set_scroll_left((start + link.offset_width() / 2 - nav.client_width() / 2).max(0));
+            }
+        });
+    });
     let copy_link = move |_| clipboard::copy(notices, place::link(place.get_untracked(), &lab.now(), extra), "Link");
     view! {
         <header class="top">
             <p class="brand"><span class="mark" aria-hidden="true">"ε"</span>"Epsilon Lab"</p>
-            <nav aria-label="Pages">{Place::ALL.map(tab).collect_view()}</nav>
+            <nav aria-label="Pages" node_ref=nav>{Place::ALL.map(tab).collect_view()}</nav>
             <div class="tools">
                 <button
                     type="button"

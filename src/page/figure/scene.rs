@@ -93,10 +93,10 @@ pub fn draw_scene(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     let context = prepare(canvas, size)?;
     let text = theme.text();
     context.set_font(&format!("{text}px {FONT}"));
-    let side = (size.width - 3.4 * text).min(size.height - 3.1 * text);
+    let side = (size.width - 3.8 * text).min(size.height - 3.5 * text);
     let percent = |value: f64| format::number(value as f32, 2);
     let axes = Axes {
-        place: [0.0, 0.3 * text, side + 3.0 * text, side + 1.8 * text],
+        place: [0.0, 0.7 * text, side + 3.0 * text, side + 1.8 * text],
         left: 3.0 * text,
         bottom: 1.8 * text,
         x: 0.0..1.0,
@@ -164,7 +164,6 @@ pub fn draw_scene(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
 
     context.set_fill_style_str(&theme.ink_soft.css());
     write(&context, "x, first input", ((left + right) / 2.0, bottom + 3.0 * text), "center", "bottom");
-    let _ = context.fill_text("", 0.0, 0.0);
     context.save();
     let _ = context.translate(left - 2.6 * text, (top + bottom) / 2.0);
     let _ = context.rotate(-std::f64::consts::FRAC_PI_2);

@@ -99,7 +99,7 @@ pub fn GapPage() -> impl IntoView {
         norm: RwSignal::new(Norm::L2),
         epsilon: RwSignal::new(0.1),
         method: RwSignal::new(Method::PGD),
-        at: RwSignal::new([0.4, 0.5]),
+        at: RwSignal::new([0.08, 0.78]),
         weights: RwSignal::new(None),
         training: RwSignal::new(Training::Waiting),
         square: RwSignal::new(None),
