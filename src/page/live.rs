@@ -135,8 +135,8 @@ impl Live {
     }
 
     /// Has something found out about an experiment. `read` gets the parts as they come; a newer study of the same lane
-    /// takes the place of this one, and then it gets nothing more.
-    pub fn study(&self, experiment: Experiment, study: Study, read: impl Fn(News) + 'static) {
+    /// takes the place of this one, and then it gets nothing more. The number is what [`Self::stop`] asks for.
+    pub fn study(&self, experiment: Experiment, study: Study, read: impl Fn(News) + 'static) -> u32 {
         self.0.with_value(|connection| {
             let id = connection.next();
             match &*connection.engine.borrow() {
@@ -146,13 +146,14 @@ impl Live {
                 }
                 None => read(News::Failed("the engine is not running: reload the page".into())),
             }
-        });
+            id
+        })
     }
 
-    /// Ends the study of a lane, if there is one.
-    pub fn stop(&self, lane: Lane) {
+    /// Ends a study, if it is still under way.
+    pub fn stop(&self, lane: Lane, id: u32) {
         self.0.try_with_value(|connection| {
-            let reader = connection.readers.borrow_mut()[lane as usize].take();
+            let reader = connection.readers.borrow_mut()[lane as usize].take_if(|(of, _)| *of == id);
             if let (Some(_), Some(engine)) = (reader, &*connection.engine.borrow()) {
                 engine.send(&Request::Stop { lane });
             }

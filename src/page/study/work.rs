@@ -28,6 +28,8 @@ pub enum Stage {
 pub struct Work {
     live: Live,
     lane: Lane,
+    /// The number of what was asked for last.
+    asked: StoredValue<u32>,
     /// How it stands.
     pub stage: RwSignal<Stage>,
 }
@@ -35,8 +37,12 @@ pub struct Work {
 impl Work {
     /// Nothing yet, in this lane.
     pub fn new(lane: Lane) -> Self {
-        let work = Self { live: Live::get(), lane, stage: RwSignal::new(Stage::Idle) };
-        on_cleanup(move || work.live.stop(work.lane));
+        let work = Self { live: Live::get(), lane, asked: StoredValue::new(0), stage: RwSignal::new(Stage::Idle) };
+        on_cleanup(move || {
+            if let Some(id) = work.asked.try_get_value() {
+                work.live.stop(work.lane, id);
+            }
+        });
         work
     }
 
@@ -44,16 +50,17 @@ impl Work {
     pub fn ask(&self, experiment: Experiment, study: Study, take: impl Fn(Part) + 'static) {
         let stage = self.stage;
         stage.set(Stage::Working);
-        self.live.study(experiment, study, move |news| match news {
+        let id = self.live.study(experiment, study, move |news| match news {
             News::Part(part) => take(part),
             News::Done(milliseconds) => stage.set(Stage::Done(milliseconds)),
             News::Failed(sentence) => stage.set(Stage::Failed(sentence)),
         });
+        self.asked.set_value(id);
     }
 
     /// Stops it; what has come stays.
     pub fn stop(&self) {
-        self.live.stop(self.lane);
+        self.live.stop(self.lane, self.asked.get_value());
         if self.stage.get_untracked() == Stage::Working {
             self.stage.set(Stage::Stopped);
         }
