@@ -58,8 +58,8 @@ impl SceneDrawing {
         let point = self.point.as_ref().map_or(String::new(), |point| {
             let [to_x, to_y] = point.end.map(|value| format::number(value, 3));
             format!(
-                " The point is at ({x}, {y}), of class {}; the network says {} {}. The attack brings it to ({to_x}, {to_y}), \
-                 and there the network says {} {}.",
+                " The point is at ({x}, {y}), of class {}; the network says class {} ({}). The attack brings it to ({to_x}, {to_y}), \
+                 and there the network says class {} ({}).",
                 point.label,
                 point.predicted,
                 format::percent(point.confidence),
@@ -93,11 +93,11 @@ pub fn draw_scene(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     let context = prepare(canvas, size)?;
     let text = theme.text();
     context.set_font(&format!("{text}px {FONT}"));
-    let side = (size.width - 3.8 * text).min(size.height - 3.5 * text);
+    let side = (size.width - 4.8 * text).min(size.height - 3.5 * text);
     let percent = |value: f64| format::number(value as f32, 2);
     let axes = Axes {
-        place: [0.0, 0.7 * text, side + 3.0 * text, side + 1.8 * text],
-        left: 3.0 * text,
+        place: [0.0, 0.7 * text, side + 4.0 * text, side + 1.8 * text],
+        left: 4.0 * text,
         bottom: 1.8 * text,
         x: 0.0..1.0,
         y: 0.0..1.0,
@@ -165,7 +165,7 @@ pub fn draw_scene(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     context.set_fill_style_str(&theme.ink_soft.css());
     write(&context, "x, first input", ((left + right) / 2.0, bottom + 3.0 * text), "center", "bottom");
     context.save();
-    let _ = context.translate(left - 2.6 * text, (top + bottom) / 2.0);
+    let _ = context.translate(left - 3.3 * text, (top + bottom) / 2.0);
     let _ = context.rotate(-std::f64::consts::FRAC_PI_2);
     write(&context, "y, second input", (0.0, 0.0), "center", "middle");
     context.restore();

@@ -273,11 +273,11 @@ fn verdict(gap: Gap) -> AnyView {
             |point| {
                 let length = format::number(point.norms.of(gap.norm.get()), 3);
                 let method = method.get();
-                let says = format!("the network says {} {}", point.end_predicted, format::percent(point.end_confidence));
+                let says = format!("the network says class {} ({})", point.end_predicted, format::percent(point.end_confidence));
                 if point.predicted != point.label {
                     let sure = format::percent(point.confidence);
                     return (true, format!(
-                        "In the gap already: the point is of class {}, and the network says {} {sure} without any attack.",
+                        "In the gap already: the point is of class {}, and the network says class {} ({sure}) without any attack.",
                         point.label, point.predicted
                     ));
                 }
