@@ -60,3 +60,8 @@ pub mod cli;
 pub mod library;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;
+
+/// The README's examples are compiled and run with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -36,6 +36,13 @@ impl Method {
     }
 }
 
+/// An attack that need not be registered, to be run from code.
+impl From<&'static dyn Attack> for Method {
+    fn from(attack: &'static dyn Attack) -> Self {
+        Self(attack)
+    }
+}
+
 impl Default for Method {
     fn default() -> Self {
         Self::PGD

@@ -68,7 +68,7 @@ test("FGSM is one step, PGD as many as are asked for", async ({ page }) => {
   await openLab(page);
   await choose(page, "Attack", "FGSM");
   expect(await fact(page, "Gradients used")).toBe("1");
-  await expect(slider(page, "Steps T")).toBeDisabled();
+  await expect(slider(page, "Steps T")).toHaveCount(0);
   const once = (await losses(page))[1];
   await choose(page, "Attack", "PGD");
   await setNumber(page, "Steps T", 7);
