@@ -351,7 +351,7 @@ fn dots(lab: Lab) -> AnyView {
                 series: vec![
                     series("worst case: η = ε · sign(w)", Tone::Danger, &|dot| dot.worst, false),
                     series("noise: η = ±ε at random", Tone::Accent, &|dot| dot.random, true),
-                    series("± one standard deviation of the noise", Tone::Soft, &|dot| dot.expected_random, false),
+                    series("one standard deviation of the noise", Tone::Soft, &|dot| dot.expected_random, false),
                 ],
                 x: "n, number of weights".into(),
                 y: "w · η, change of the unit’s output".into(),
