@@ -46,6 +46,11 @@ bench-peers: dist ## The same beside tfjs and onnxruntime-web
 	@.ci/setup tests
 	node benches/run.mjs --peers
 
+.PHONY: miri
+miri: ## Run the network's portable kernels under Miri, with a nightly compiler that this installs
+	rustup toolchain install nightly --profile minimal --component miri --component rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --lib -- executor::tests::of_equal executor::tests::equal_cells
+
 .PHONY: screenshot
 screenshot: ## Take the README's picture anew: docs/screenshot.png
 	@.ci/setup tests

@@ -258,8 +258,11 @@ fn parameter_control(lab: Lab, parameter: &'static Parameter) -> AnyView {
     view! { <div class="own-setting">{control}<p class="help">{parameter.help}</p></div> }.into_any()
 }
 
+/// The settings for a given ε.
+type Compose = fn(f32) -> AttackSettings;
+
 /// What the parts of PGD make when they are put together in known ways.
-const COMPOSED: [(&str, fn(f32) -> AttackSettings); 5] = [
+const COMPOSED: [(&str, Compose); 5] = [
     ("FGSM", |epsilon| AttackSettings { steps: 1, alpha: positive(epsilon), ..AttackSettings::default() }),
     ("PGD", |_| AttackSettings::default()),
     ("PGD on the margin", |_| AttackSettings::default().with("objective", 1.0)),
@@ -278,7 +281,7 @@ fn positive(alpha: f32) -> Option<f32> {
 fn composer(lab: Lab) -> AnyView {
     let notices = Notices::get();
     let settings = lab.memo(|experiment| (experiment.attack.clone(), experiment.threat.epsilon));
-    let is = move |of: fn(f32) -> AttackSettings| {
+    let is = move |of: Compose| {
         let (present, epsilon) = settings.get();
         present == AttackSettings { target: present.target, ..of(epsilon) }
     };

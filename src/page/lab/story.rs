@@ -314,7 +314,8 @@ fn flow(subject: Subject) -> AnyView {
         let times = (LONGEST / longest(&field)).max(1.0);
         let arrow = |i: usize| {
             let (dx, dy) = (times * *right.get(i)?, times * *down.get(i)?);
-            if !(dx.hypot(dy) > 0.1) {
+            // What is not a number is not drawn.
+            if dx.hypot(dy).is_nan() || dx.hypot(dy) <= 0.1 {
                 return None;
             }
             let (x, y) = ((i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5);
