@@ -79,7 +79,7 @@ fn curve() -> CurvePart {
         row
     };
     let probabilities: Vec<f32> = epsilon.iter().flat_map(row).collect();
-    CurvePart { epsilon: epsilon.into(), probabilities: probabilities.into(), smallest: Some(0.2) }
+    CurvePart { epsilon: epsilon.into(), probabilities: probabilities.into(), smallest: Some(0.2), along: false }
 }
 
 /// An attack of 10 steps from class 0 to class 4.
@@ -115,6 +115,8 @@ fn plane(side: usize) -> PlanePart {
         off_plane: vec![0.0; 3].into(),
         landmarks: Vec::new().into(),
         finest: true,
+        lines: Vec::new().into(),
+        line_classes: Vec::new(),
     }
 }
 

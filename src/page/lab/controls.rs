@@ -28,9 +28,10 @@ pub fn Controls() -> impl IntoView {
     };
     view! {
         <section class="controls" aria-label="Experiment">
+            // What is moved most comes first.
+            <div class="group">{attacks::norm(lab)} {budget(lab)}</div>
             <div class="group">{subject(lab)}</div>
-            <div class="group">{attacks::choice(lab)} {attacks::norm(lab)} {budget(lab)} {goal(lab)}</div>
-            <div class="group">{attacks::settings(lab)} {seed(lab)}</div>
+            <div class="group">{attacks::choice(lab)} {goal(lab)} {attacks::settings(lab)} {seed(lab)}</div>
             <div class="group">{scale(lab)} {plane::axes(lab)}</div>
             <button type="button" class="quiet" on:click=reset>"Reset attack and view"</button>
         </section>
