@@ -12,7 +12,7 @@ import { digits } from "./report.mjs";
 export const needsLab = false;
 
 /** One file each in step/contestants; the first is ours, the second what it is compared with. */
-const always = ["epsilon-lab", "tfjs-wasm"];
+const always = ["epsilon-lab", "tfjs-wasm", "candle-wasm"];
 const peers = ["tfjs-cpu", "onnxruntime-wasm"];
 
 export async function run({ browser, report, options, out }) {
@@ -49,6 +49,10 @@ export async function run({ browser, report, options, out }) {
       }
       for (const [name, { error }] of Object.entries(errors)) report.add(`${kind}.error`, name, error, "relative");
     }
+    const large = await page.evaluate((rounds) => globalThis.bench.efficientnet(rounds), Math.min(rounds, 9));
+    report.add("efficientnet.forward", always[0], large.forward, "ms");
+    report.add("efficientnet.step", always[0], large.step, "ms");
+    report.add("efficientnet.step_in_forwards", always[0], large.step / large.forward, "forwards");
   } finally {
     await context.close();
     server.close();

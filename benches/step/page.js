@@ -72,6 +72,22 @@ globalThis.bench = {
       runners.map(({ name, times }) => [name, times.sort((a, b) => a - b)[Math.floor(times.length / 2)]]),
     );
   },
+
+  /** Medians for one picture in a large network, in milliseconds. */
+  async efficientnet(rounds) {
+    const { Network } = await import("/engine/bench.js");
+    const network = Network.efficientnet(await bytes("/assets/models/efficientnet-lite0.safetensors"));
+    const image = Float32Array.from({ length: 3 * 224 * 224 }, (_, i) => ((i * 7919) % 1000) / 1000);
+    const times = { forward: [], step: [] };
+    for (let round = 0; round <= rounds; round++) {
+      const forward = await time(() => network.logits(image), 1);
+      const step = await time(() => network.input_gradient(image, Uint8Array.of(1)), 1);
+      // The first round warms up.
+      if (round > 0) [times.forward, times.step].forEach((all, i) => all.push([forward, step][i]));
+    }
+    const median = (all) => all.sort((a, b) => a - b)[Math.floor(all.length / 2)];
+    return { forward: median(times.forward), step: median(times.step) };
+  },
 };
 
 /** Milliseconds of one call, of several. */

@@ -2,6 +2,10 @@
 //!
 //! It is built as the engine is, with the feature `bench`, and is no part of the page.
 
+#[cfg(all(target_arch = "wasm32", feature = "trainer"))]
+#[path = "../../benches/candle/mod.rs"]
+mod candle;
+
 #[cfg(target_arch = "wasm32")]
 mod entry {
     use epsilon_lab::nn::{Architecture, Arithmetic, Classifier, Executor, Weights, softmax};
@@ -31,6 +35,15 @@ mod entry {
             Ok(Self { executor, logits: Vec::new() })
         }
 
+        /// EfficientNet-Lite0 with its weights.
+        ///
+        /// # Errors
+        /// If they are not its weights.
+        pub fn efficientnet(weights: &[u8]) -> Result<Network, JsError> {
+            let executor = Executor::new(&Architecture::efficientnet_lite0(), &Weights::read(weights)?)?;
+            Ok(Self { executor, logits: Vec::new() })
+        }
+
         /// The logits of N pictures, (N, K).
         pub fn logits(&mut self, images: &[f32]) -> Vec<f32> {
             self.make_room(images);
@@ -51,6 +64,41 @@ mod entry {
             };
             self.executor.input_gradient(images, &mut self.logits, &mut cotangent, &mut gradient);
             gradient
+        }
+    }
+
+    /// The same network in candle alone.
+    #[cfg(feature = "trainer")]
+    #[wasm_bindgen]
+    pub struct Candle(super::candle::Candle);
+
+    #[cfg(feature = "trainer")]
+    #[wasm_bindgen]
+    impl Candle {
+        /// As [`Network::new`].
+        ///
+        /// # Errors
+        /// As there.
+        #[wasm_bindgen(constructor)]
+        pub fn new(architecture: &str, weights: &[u8]) -> Result<Candle, JsError> {
+            let architecture: Architecture = serde_json::from_str(architecture)?;
+            Ok(Self(super::candle::Candle::new(&architecture, &Weights::read(weights)?)?))
+        }
+
+        /// The logits of N pictures, (N, K).
+        ///
+        /// # Errors
+        /// Those of candle.
+        pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>, JsError> {
+            Ok(self.0.logits(images)?)
+        }
+
+        /// The gradient of the summed cross-entropy of N pictures with respect to them.
+        ///
+        /// # Errors
+        /// Those of candle.
+        pub fn input_gradient(&self, images: &[f32], labels: &[u8]) -> Result<Vec<f32>, JsError> {
+            Ok(self.0.step(images, labels)?)
         }
     }
 

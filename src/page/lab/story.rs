@@ -142,7 +142,7 @@ fn boundaries(subject: Subject) -> AnyView {
     let from = move || rows().map(|(from, _)| from).unwrap_or_default();
     view! {
         <div class="story panel-table">
-            <table class="norms boundaries">
+            <table class="boundaries">
                 <caption>"Linearised boundaries of “" {from} "” at this step, the nearest first"</caption>
                 <thead>
                     <tr>
@@ -211,7 +211,8 @@ fn grid(subject: Subject) -> AnyView {
         <figure class="figure story">
             <div class="heat-maps" role="img" aria-label=said>{maps}</div>
             <figcaption class="figcaption-row"><span class="figure-caption">
-                "Loss of every rotation with every shift: darker is higher, × fools the network, the frame is the result. Within a square shifts go down and to the right."
+                "Loss of every rotation with every shift: darker is higher, × fools the network, the frame is the result. "
+                "Within a square shifts go down and to the right."
             </span></figcaption>
         </figure>
     }
@@ -223,7 +224,8 @@ fn describe_grid(grid: &Grid) -> String {
     let greatest = grid.losses.iter().copied().filter(|loss| loss.is_finite()).fold(0.0, f32::max);
     let chosen = grid.chosen;
     format!(
-        "{fooled} of {} rotations and shifts fool the network. The greatest loss is {}. The result is turned by {}° and moved {} pixels down and {} to the right.",
+        "{fooled} of {} rotations and shifts fool the network. The greatest loss is {}. The result is turned by {}° and \
+         moved {} pixels down and {} to the right.",
         grid.losses.len(),
         format::number(greatest, 3),
         format::signed(chosen.angle, 2),
@@ -302,9 +304,16 @@ fn flow(subject: Subject) -> AnyView {
     };
     let said = move || {
         field.get().map_or(String::new(), |field| {
+            let longest = longest(&field);
+            let times = match LONGEST / longest {
+                times if times > 1.05 && times.is_finite() => {
+                    format!("; drawn {} times as long", format::number(times, 2))
+                }
+                _ => String::new(),
+            };
             format!(
-                "Each arrow points to where the pixel’s value comes from. The longest is {} pixels long.",
-                format::number(longest(&field), 2)
+                "The flow: each arrow points to where the pixel’s value comes from. The longest is {} pixels long{times}.",
+                format::number(longest, 2)
             )
         })
     };
