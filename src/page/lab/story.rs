@@ -141,7 +141,7 @@ fn boundaries(subject: Subject) -> AnyView {
     };
     let from = move || rows().map(|(from, _)| from).unwrap_or_default();
     view! {
-        <div class="story panel-table">
+        <div class="story panel-table" tabindex="0" role="region" aria-label="Linearised boundaries">
             <table class="boundaries">
                 <caption>"Linearised boundaries of “" {from} "” at this step, the nearest first"</caption>
                 <thead>
