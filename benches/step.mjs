@@ -19,6 +19,7 @@ export async function run({ browser, report, options, out }) {
   execFileSync(path.join(root, "benches/build"), { stdio: ["ignore", "inherit", "inherit"] });
   const server = await serveFiles({
     "/engine/": path.join(out, "engine"),
+    "/candle/": path.join(out, "candle"),
     "/relaxed/": path.join(out, "relaxed"),
     "/modules/": path.join(root, "benches/node_modules"),
     "/assets/": path.join(root, "assets"),

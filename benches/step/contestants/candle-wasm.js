@@ -1,6 +1,6 @@
 // candle's own operations and autograd, in WebAssembly (benches/candle).
 
-import init, { Candle } from "/engine/bench.js";
+import init, { Candle } from "/candle/bench.js";
 
 await init();
 
