@@ -1,24 +1,13 @@
 //! Robust accuracy: how many pictures are still classified correctly under attack.
 
-use super::{Count, Tally};
-use crate::attack::{Item, Record, Run, Task};
+use super::{Count, Pictures, Tally};
+use crate::attack::{Record, Run, Task};
 use crate::experiment::AttackSettings;
 use crate::nn::{Classifier, Shape};
 use crate::threat::Threat;
 
 /// Pictures that are attacked together. It changes no count.
 const CHUNK: usize = 64;
-
-/// Pictures to count over.
-#[derive(Clone, Copy, Debug)]
-pub struct Pictures<'a> {
-    /// (N, C, H, W), in [0, 1].
-    pub images: &'a [f32],
-    /// N true classes.
-    pub labels: &'a [u8],
-    /// The index of the first in its data set, from which each picture's random numbers follow.
-    pub first: u32,
-}
 
 /// Attacks pictures chunk by chunk and counts. A chunk is some steps of work; a worker can turn to other work between
 /// any two. The counts of pictures depend neither on the chunks nor on what else is counted.
@@ -46,29 +35,9 @@ impl Accuracy {
         settings: &AttackSettings,
         seed: u32,
     ) -> Self {
-        let pixels = input.len();
-        assert_eq!(pictures.images.len(), pictures.labels.len() * pixels, "one label for each image");
-        let counted: Vec<(Item, &[f32])> = pictures
-            .labels
-            .iter()
-            .zip(pictures.images.chunks_exact(pixels))
-            .zip(pictures.first..)
-            .filter(|((label, _), _)| settings.target != Some(**label))
-            .map(|((&label, image), id)| (Item { id, label, target: settings.target, epsilon: threat.epsilon }, image))
-            .collect();
-        let tasks: Vec<Task> = counted
-            .chunks(CHUNK)
-            .map(|chunk| Task {
-                images: chunk.iter().flat_map(|(_, image)| *image).copied().collect(),
-                items: chunk.iter().map(|(item, _)| *item).collect(),
-                norm: threat.norm,
-                settings: settings.clone(),
-                seed,
-                others: Vec::new(),
-            })
-            .collect();
+        let tasks = pictures.tasks(input.len(), threat, settings, seed, CHUNK);
         let tally = Tally { classes: vec![Count::default(); classes], gradients: 0 };
-        Self { input, classes, tasks: tasks.into_iter(), run: None, tally }
+        Self { input, classes, tasks, run: None, tally }
     }
 
     /// Does the next piece of work, at most one call of the classifier. Says whether everything is counted.

@@ -2,11 +2,13 @@
 
 mod accuracy;
 mod curve;
+mod pictures;
 mod smallest;
 pub mod transfer;
 
-pub use accuracy::{Accuracy, Pictures, robust_accuracy};
+pub use accuracy::{Accuracy, robust_accuracy};
 pub use curve::{Curve, CurvePoints};
+pub use pictures::Pictures;
 pub use smallest::{Minimal, Minimum, Smallest, smallest};
 
 use serde::{Deserialize, Serialize};

@@ -15,8 +15,8 @@ const CHUNK: usize = 32;
 /// What was counted, for every pair of models. Matrices of disjoint pictures add up.
 ///
 /// The attack runs on the source to its end, with the whole budget (as [`Record::Strongest`]), whatever the source makes
-/// of it; what a minimal attack finds beyond ε fools nobody. Each cell counts over the pictures that its *target* classifies correctly as they are; in a targeted attack
-/// pictures of the target class are left out.
+/// of it; what a minimal attack finds beyond ε fools nobody. Each cell counts over the pictures that its *target*
+/// classifies correctly as they are; in a targeted attack pictures of the target class are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Matrix {
     /// Models that are attacked, as indices into the models.
@@ -172,30 +172,9 @@ impl Transfer {
     /// If there are not as many images as labels, or a label or the target is not a class.
     pub fn new(input: Shape, classes: usize, plan: Plan) -> Self {
         let Plan { sources, targets, pictures, threat, attack, seed, keep } = plan;
-        let pixels = input.len();
-        assert_eq!(pictures.images.len(), pictures.labels.len() * pixels, "one label for each image");
-        let counted: Vec<(Item, &[f32])> = pictures
-            .labels
-            .iter()
-            .zip(pictures.images.chunks_exact(pixels))
-            .zip(pictures.first..)
-            .filter(|((label, _), _)| attack.target != Some(**label))
-            .map(|((&label, image), id)| (Item { id, label, target: attack.target, epsilon: threat.epsilon }, image))
-            .collect();
-        let tasks: Vec<Task> = counted
-            .chunks(CHUNK)
-            .map(|chunk| Task {
-                images: chunk.iter().flat_map(|(_, image)| *image).copied().collect(),
-                items: chunk.iter().map(|(item, _)| *item).collect(),
-                norm: threat.norm,
-                settings: attack.clone(),
-                seed,
-                others: Vec::new(),
-            })
-            .collect();
+        let tasks = pictures.tasks(input.len(), threat, attack, seed, CHUNK);
         let cells = vec![Cell::default(); sources.len() * targets.len()];
         let matrix = Matrix { sources, targets, pictures: 0, cells, gradients: 0, keep };
-        let tasks = tasks.into_iter();
         let measured = attack.method.aim() != Aim::Transformation;
         Self { input, classes, norm: threat.norm, measured, goal: attack.target, tasks, chunk: None, matrix }
     }
