@@ -45,6 +45,7 @@ pub mod engine;
 pub mod evaluate;
 pub mod experiment;
 pub mod explain;
+pub mod job;
 pub mod nn;
 pub mod random;
 pub mod scene;

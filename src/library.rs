@@ -14,6 +14,7 @@ use crate::data::source::SourceError;
 use crate::data::{Dataset, PIXELS, test_pictures};
 use crate::evaluate::{self, Tally};
 use crate::experiment::Experiment;
+use crate::job::Materials;
 use crate::nn::weights::WeightsError;
 use crate::nn::zoo::{self, ModelCard};
 use crate::nn::{BuildError, Executor, Weights};
@@ -138,6 +139,24 @@ impl Library {
 
     fn pictures(&self, dataset: Dataset) -> &Pictures {
         &self.pictures.iter().find(|(of, _)| *of == dataset).expect("every data set has pictures").1
+    }
+}
+
+impl Materials for Library {
+    fn model(&self, dataset: Dataset, name: &str) -> Result<Executor, String> {
+        let found = self.models.iter().find(|(card, _)| card.dataset == dataset && card.name == name);
+        found.map(|(_, executor)| executor.clone()).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))
+    }
+
+    fn pictures(&self, dataset: Dataset, range: Range<u32>) -> Result<(Vec<f32>, Vec<u8>), String> {
+        let all = self.pictures(dataset);
+        let range = range.start as usize..range.end as usize;
+        let labels = all.labels.get(range.clone()).ok_or_else(|| format!("{dataset} has not so many test pictures"))?;
+        Ok((all.images[range.start * PIXELS..range.end * PIXELS].to_vec(), labels.to_vec()))
+    }
+
+    fn lessons(&self, dataset: Dataset) -> Result<(Vec<u8>, Vec<u8>), String> {
+        Err(format!("there are no training pictures of {dataset} here"))
     }
 }
 

@@ -1,8 +1,11 @@
-//! An engine as whoever started it sees it: the page, or an engine that has helpers.
+//! A worker as whoever started it sees it: the page, or an engine that has helpers.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
@@ -12,16 +15,36 @@ use super::protocol::{self, Reply, Request};
 /// Messages with what travels beside them; `None` once the worker listens.
 type Waiting = Rc<RefCell<Option<Vec<(js_sys::ArrayBuffer, JsValue)>>>>;
 
-/// One engine. Dropping it ends the worker.
-pub struct Engine {
+/// What a worker answers.
+pub trait Answer: DeserializeOwned + 'static {
+    /// The worker's name for people.
+    const WORKER: &'static str;
+    /// Whether it says no more than that the worker listens.
+    fn is_ready(&self) -> bool;
+}
+
+impl Answer for Reply {
+    const WORKER: &'static str = "engine";
+
+    fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+/// One engine.
+pub type Engine = Handle<Request, Reply>;
+
+/// A running worker that is sent Q and answers R. Dropping it ends the worker.
+pub struct Handle<Q, R> {
     worker: Worker,
     // Messages sent before the worker listens would be lost: they wait here until it says that it is ready.
     waiting: Waiting,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
+    _spoken: PhantomData<fn(Q) -> R>,
 }
 
-impl Engine {
+impl<Q: Serialize, R: Answer> Handle<Q, R> {
     /// Starts a worker from the address of its script. `on_reply` gets its answers; `on_crash` is called if it cannot be
     /// loaded or stops.
     ///
@@ -29,7 +52,7 @@ impl Engine {
     /// A sentence, if the browser refuses to start one.
     pub fn start(
         address: &str,
-        on_reply: impl Fn(Reply) + 'static,
+        on_reply: impl Fn(R) + 'static,
         on_crash: impl Fn(String) + 'static,
     ) -> Result<Self, String> {
         let options = WorkerOptions::new();
@@ -43,24 +66,24 @@ impl Engine {
             let (worker, waiting, on_crash) = (worker.clone(), waiting.clone(), on_crash.clone());
             Closure::new(move |event: MessageEvent| {
                 let bytes = js_sys::Uint8Array::new(&event.data()).to_vec();
-                match protocol::decode(&bytes) {
-                    Ok(Reply::Ready) => {
+                match protocol::decode::<R>(&bytes) {
+                    Ok(reply) if reply.is_ready() => {
                         for (message, beside) in waiting.borrow_mut().take().unwrap_or_default() {
                             post(&worker, &message, &beside);
                         }
                     }
                     Ok(reply) => on_reply(reply),
-                    Err(_) => on_crash("page and engine are of different versions: reload the page".into()),
+                    Err(_) => on_crash(format!("page and {} are of different versions: reload the page", R::WORKER)),
                 }
             })
         };
         let on_error = Closure::new(move |event: ErrorEvent| {
             event.prevent_default();
-            on_crash(format!("the engine stopped ({}): reload the page", event.message()));
+            on_crash(format!("the {} stopped ({}): reload the page", R::WORKER, event.message()));
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, waiting, _on_message: on_message, _on_error: on_error })
+        Ok(Self { worker, waiting, _on_message: on_message, _on_error: on_error, _spoken: PhantomData })
     }
 
     /// Whether it listens.
@@ -69,12 +92,12 @@ impl Engine {
     }
 
     /// Sends a request.
-    pub fn send(&self, request: &Request) {
+    pub fn send(&self, request: &Q) {
         self.send_beside(request, JsValue::NULL);
     }
 
     /// Sends a request with something beside it: a file, an image.
-    pub fn send_beside(&self, request: &Request, beside: JsValue) {
+    pub fn send_beside(&self, request: &Q, beside: JsValue) {
         let message = js_sys::Uint8Array::from(protocol::encode(request).as_slice()).buffer();
         match &mut *self.waiting.borrow_mut() {
             Some(waiting) => waiting.push((message, beside)),
@@ -83,7 +106,7 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl<Q, R> Drop for Handle<Q, R> {
     fn drop(&mut self) {
         self.worker.terminate();
     }

@@ -5,11 +5,13 @@ mod curve;
 mod pictures;
 mod smallest;
 pub mod transfer;
+mod verdicts;
 
 pub use accuracy::{Accuracy, robust_accuracy};
 pub use curve::{Curve, CurvePoints};
 pub use pictures::Pictures;
 pub use smallest::{Minimal, Minimum, Smallest, smallest};
+pub use verdicts::{Verdict, Verdicts, verdicts};
 
 use serde::{Deserialize, Serialize};
 

@@ -43,7 +43,8 @@ fn say(reply: &Reply) {
 }
 
 fn receive(desk: &Shared, event: &MessageEvent) {
-    let bytes = Uint8Array::new(&event.data()).to_vec();
+    let envelope: js_sys::Array = event.data().unchecked_into();
+    let bytes = Uint8Array::new(&envelope.get(0)).to_vec();
     let mut waiting = desk.borrow_mut();
     match protocol::decode(&bytes) {
         Ok(Request::Train { id, job }) => waiting.job = Some((id, job)),

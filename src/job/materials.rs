@@ -1,0 +1,27 @@
+//! What jobs are computed with.
+
+use std::ops::Range;
+
+use crate::data::Dataset;
+use crate::nn::Executor;
+
+/// Models and pictures, wherever they are kept.
+pub trait Materials {
+    /// A model of a data set, ready to run.
+    ///
+    /// # Errors
+    /// A sentence, if there is none of this name.
+    fn model(&self, dataset: Dataset, name: &str) -> Result<Executor, String>;
+
+    /// Test pictures, (N, 784) in [0, 1], and their classes.
+    ///
+    /// # Errors
+    /// A sentence, if there are not so many.
+    fn pictures(&self, dataset: Dataset, range: Range<u32>) -> Result<(Vec<f32>, Vec<u8>), String>;
+
+    /// Pictures to train with, (N, 784) grey values, and their classes.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    fn lessons(&self, dataset: Dataset) -> Result<(Vec<u8>, Vec<u8>), String>;
+}
