@@ -10,8 +10,11 @@ use super::{Compute, Computed, Job, Materials};
 /// How a kind is computed, without its type.
 pub(super) struct Computing {
     key: &'static str,
-    run: fn(Value, u32, Option<&[u8]>, &dyn Materials) -> Result<Computed<Vec<u8>>, String>,
+    run: Run,
 }
+
+/// [`Compute::compute`] from a question as JSON to the bytes of a part.
+type Run = fn(Value, u32, Option<&[u8]>, &dyn Materials) -> Result<Computed<Vec<u8>>, String>;
 
 impl Computing {
     pub(super) const fn of<W: Compute>() -> Self {
