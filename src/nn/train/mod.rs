@@ -20,7 +20,7 @@ mod recipes;
 #[cfg(not(target_arch = "wasm32"))]
 mod shipped;
 
-pub use fit::{Fit, FitError, Lessons, Plan, Step, fit};
+pub use fit::{Fit, FitError, Lessons, Plan, RestoreError, Step, fit};
 #[cfg(not(target_arch = "wasm32"))]
 pub use measure::{clean, measure, under_attack};
 pub use network::{Network, NetworkError};

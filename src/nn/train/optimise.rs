@@ -3,7 +3,10 @@
 //! candle-nn's AdamW takes thirteen passes, each into a new tensor and, for large tensors, over threads that wait by
 //! spinning: more work than the rest of a training step of these small networks.
 
+use serde::{Deserialize, Serialize};
+
 /// The numbers of a network in training, with what the optimiser remembers of them.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Optimiser {
     weight_decay: f64,
     average_decay: f64,
@@ -37,6 +40,16 @@ impl Optimiser {
             averages: numbers.clone(),
             numbers,
         }
+    }
+
+    /// Whether it has taken so many steps of the training that `new` begins: with the same decays, and numbers of the same
+    /// shapes.
+    pub fn continues(&self, new: &Self, steps: u32) -> bool {
+        let shapes = |tensors: &[Vec<f32>]| tensors.iter().map(Vec::len).collect::<Vec<_>>();
+        let all = [&self.numbers, &self.first_moments, &self.second_moments, &self.averages];
+        self.steps == steps
+            && (self.weight_decay, self.average_decay) == (new.weight_decay, new.average_decay)
+            && all.into_iter().all(|tensors| shapes(tensors) == shapes(&new.numbers))
     }
 
     /// The numbers now.
