@@ -107,6 +107,8 @@ pub enum Scale {
     Same,
 }
 
+/// The key of random numbers of a person's own picture; no test picture has it.
+pub const OWN_ID: u32 = u32::MAX;
 /// Greatest number of attack steps.
 pub const MAX_STEPS: u32 = 100;
 /// Greatest number of restarts.
@@ -367,7 +369,8 @@ impl Experiment {
         }
         for name in std::iter::once(&self.model).chain(&self.compare) {
             if crate::nn::zoo::find(dataset, name).is_none() {
-                let known = crate::nn::zoo::of(dataset).map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
+                let shipped = crate::nn::zoo::all().iter().filter(|card| card.dataset == dataset);
+                let known = shipped.map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Invalid::Model { name: name.clone(), dataset, known });
             }
         }

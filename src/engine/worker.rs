@@ -17,13 +17,13 @@ use super::crew::Crew;
 use super::explore::{self, Host, Materials};
 use super::grid::{Band, Section};
 use super::protocol::{self, Part, Reply, Request};
-use super::study::{self, Lane, Network, OWN_ID, Study};
+use super::study::{self, Lane, Network, Study};
 use super::turn::breathe;
 use crate::asset;
 use crate::data::prepare::{self, Prepared};
 use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
 use crate::evaluate::{Accuracy, Pictures, Tally};
-use crate::experiment::{Experiment, Picture, PlaneAxes};
+use crate::experiment::{Experiment, OWN_ID, Picture, PlaneAxes};
 use crate::explain::Sampled;
 use crate::nn::{Classifier, Executor, Weights, zoo};
 

@@ -17,13 +17,11 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::data;
-use crate::experiment::{Experiment, Picture};
+use crate::experiment::{Experiment, OWN_ID, Picture};
 use crate::explain::DotProduct;
 use crate::nn::zoo::ModelCard;
 use crate::nn::{Classifier, Executor, Weights, softmax};
 
-/// The key of random numbers of a person's own picture; no test picture has it.
-pub const OWN_ID: u32 = u32::MAX;
 /// A study gives way after this many milliseconds, so that what is more urgent need not wait.
 const PATIENCE: f64 = 16.0;
 
