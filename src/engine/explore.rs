@@ -9,14 +9,12 @@ use super::protocol::{AttackPart, CurvePart, GradientPart, Part, PlanePart};
 use crate::attack::{Aim, Goal, Item, Outcome, Record, Run, Story, Task};
 use crate::evaluate::Curve;
 use crate::experiment::Experiment;
-use crate::explain::{Plane, Sampled, gradient_map};
+use crate::explain::{PlaneView, Sampled, gradient_map};
 use crate::nn::{Classifier, Executor, softmax};
 use crate::threat::length;
 
 /// Values of ε on the curve, 0 and the greatest included.
 const CURVE_POINTS: usize = 33;
-/// Corners of the outline of the ball's section.
-const BALL_POINTS: usize = 180;
 /// How much longer than the δ that was found the curve along it is.
 const BEYOND: f32 = 2.0;
 /// Pictures that all attacks of a curve against ε may ask about together: a curve that takes longer is not drawn.
@@ -224,19 +222,16 @@ fn view(
     gradient: &[f32],
     others: &Option<[Vec<f32>; 2]>,
 ) -> (Section, PlanePart) {
-    let seed = experiment.seed;
-    let plane = match others {
-        Some([first, second]) => Plane::through(image, first, second, seed),
-        None => Plane::along_attack(image, &outcome.adversarial, gradient, seed),
+    let PlaneView { plane, extent, path, off_plane, landmarks, ball } =
+        PlaneView::of(experiment, image, outcome, gradient, others.as_ref());
+    let mut part = PlanePart {
+        extent,
+        path: path.into(),
+        off_plane: off_plane.into(),
+        landmarks: landmarks.into(),
+        ball: ball.into(),
+        ..PlanePart::default()
     };
-    let mut part = PlanePart::default();
-    if let Some(trace) = &outcome.trace {
-        for iterate in trace.iterates.chunks_exact(image.len()) {
-            let (a, b, off) = plane.project(iterate);
-            part.path.0.extend([a, b]);
-            part.off_plane.0.push(off);
-        }
-    }
     if let Some(Story::Boundaries(steps)) = &outcome.story {
         let along = |axis: &[f32], normal: &[f32]| axis.iter().zip(normal).map(|(a, n)| a * n).sum::<f32>();
         for step in steps {
@@ -245,22 +240,7 @@ fn view(
             part.line_classes.push(step.chosen);
         }
     }
-    for other in others.iter().flatten() {
-        let (a, b, _) = plane.project(other);
-        part.landmarks.0.extend([a, b]);
-    }
-    if experiment.attack.method.aim() == Aim::Transformation {
-        part.extent = plane.extent([&part.path[..], &part.landmarks[..]]);
-        return (Section { plane, extent: part.extent }, part);
-    }
-    let outline = plane.ball(experiment.threat.norm, experiment.threat.epsilon, BALL_POINTS);
-    // The ball's section reaches far out along a random direction, where the norm is small: the view keeps to the
-    // path and the landmarks and to the outline along the attack's direction, the first point of it.
-    let along: Vec<f32> = outline[..2].iter().flat_map(|a| [*a, -*a]).collect();
-    let [ahead, behind] = [[along[0], 0.0], [along[1], 0.0]];
-    part.extent = plane.extent([&part.path[..], &part.landmarks[..], &ahead, &behind]);
-    part.ball = outline.into();
-    (Section { plane, extent: part.extent }, part)
+    (Section { plane, extent }, part)
 }
 
 /// A curve that is still to be computed, and its values of ε.

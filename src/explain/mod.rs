@@ -11,6 +11,7 @@ mod linearity;
 mod map;
 mod occlusion;
 mod plane;
+mod plane_view;
 mod score;
 mod smooth_grad;
 mod split;
@@ -23,6 +24,7 @@ pub use map::{
     Completeness, Detail, Explanation, Invalid, Map, MapSettings, Method, Subject, Unavailable, Work, explain,
 };
 pub use plane::{Plane, Sampled};
+pub use plane_view::PlaneView;
 pub use score::Score;
 
 /// The registered maps, in the order in which they are offered.
