@@ -1,4 +1,5 @@
 //! The shipped models and test pictures, read from a folder of assets: what the server and the command line work on.
+//! Models that are trained meanwhile are added.
 //!
 //! The folder is `assets` in the project, or `dist/assets` in a built page: nothing is embedded in the program but the
 //! model cards, and the files must be the very ones that the cards describe.
@@ -6,17 +7,18 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
 use crate::attack::{self, Item, Outcome, Record, Task};
-use crate::data::source::SourceError;
-use crate::data::{Dataset, PIXELS, test_pictures};
+use crate::data::source::{self, SourceError};
+use crate::data::{Dataset, Examples, PIXELS, test_pictures};
 use crate::evaluate::{self, Tally};
 use crate::experiment::Experiment;
 use crate::job::Materials;
 use crate::nn::weights::WeightsError;
-use crate::nn::zoo::{self, ModelCard};
+use crate::nn::zoo::{self, AddError, ModelCard};
 use crate::nn::{BuildError, Executor, Weights};
 
 /// Why a folder of assets cannot be used; each message says what to do.
@@ -55,12 +57,19 @@ pub enum LibraryError {
     /// Test pictures cannot be read.
     #[error(transparent)]
     Pictures(#[from] SourceError),
+    /// A model cannot be added.
+    #[error(transparent)]
+    Add(#[from] AddError),
 }
 
-/// Models that are ready to run, and pictures to attack.
+/// Models that are ready to run, pictures to attack, and pictures to train with.
 pub struct Library {
-    models: Vec<(&'static ModelCard, Executor)>,
+    models: RwLock<Vec<(&'static ModelCard, Executor)>>,
     pictures: Vec<(Dataset, Pictures)>,
+    assets: PathBuf,
+    fashion: PathBuf,
+    /// The pictures to train with that have been read, for each of [`Dataset::ALL`].
+    lessons: Mutex<[Option<Arc<Examples>>; Dataset::ALL.len()]>,
 }
 
 struct Pictures {
@@ -82,9 +91,34 @@ impl Library {
             Ok((dataset, Pictures { images: examples.images(), labels: examples.labels }))
         });
         Ok(Self {
-            models: models.collect::<Result<_, LibraryError>>()?,
+            models: RwLock::new(models.collect::<Result<_, LibraryError>>()?),
             pictures: pictures.collect::<Result<_, LibraryError>>()?,
+            assets: assets.into(),
+            fashion: source::FASHION_DIR.into(),
+            lessons: Mutex::default(),
         })
+    }
+
+    /// The same with the training pictures of Fashion-MNIST in this folder instead of [`source::FASHION_DIR`]. They are
+    /// read when they are first needed, and so are those of the digits, which lie below the assets.
+    #[must_use]
+    pub fn with_fashion(self, folder: &Path) -> Self {
+        Self { fashion: folder.into(), ..self }
+    }
+
+    /// Adds a model that was trained here, with the bytes of its file of weights: from then on it is known to
+    /// [`zoo::find`] and can be used like a shipped one. To add it a second time changes nothing.
+    ///
+    /// # Errors
+    /// If the weights are not those that the card describes, or as [`zoo::add`].
+    pub fn add(&self, card: ModelCard, weights: &[u8]) -> Result<&'static ModelCard, LibraryError> {
+        let executor = built(&card, card.weights.file.clone().into(), weights)?;
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        let card = zoo::add(card)?;
+        if !models.iter().any(|(known, _)| std::ptr::eq(*known, card)) {
+            models.push((card, executor));
+        }
+        Ok(card)
     }
 
     /// Attacks the test pictures in `pictures` as a valid experiment says, and counts; the parts of any division of the
@@ -94,14 +128,14 @@ impl Library {
     /// If the experiment is not valid, or there are not so many pictures.
     pub fn count(&self, experiment: &Experiment, pictures: Range<u32>) -> Tally {
         let Experiment { dataset, threat, attack, seed, .. } = experiment;
-        let (executor, all) = (self.executor(experiment), self.pictures(*dataset));
+        let (mut executor, all) = (self.executor(experiment), self.pictures(*dataset));
         let range = pictures.start as usize..pictures.end as usize;
         let chosen = evaluate::Pictures {
             images: &all.images[range.start * PIXELS..range.end * PIXELS],
             labels: &all.labels[range],
             first: pictures.start,
         };
-        evaluate::robust_accuracy(&mut executor.clone(), chosen, *threat, attack, *seed)
+        evaluate::robust_accuracy(&mut executor, chosen, *threat, attack, *seed)
     }
 
     /// Attacks one test picture as a valid experiment says. May be called from many threads at once.
@@ -119,7 +153,7 @@ impl Library {
             seed: *seed,
             others: Vec::new(),
         };
-        attack::run(&mut self.executor(experiment).clone(), task, record).remove(0)
+        attack::run(&mut self.executor(experiment), task, record).remove(0)
     }
 
     /// A test picture, [`PIXELS`] values in [0, 1], and its class.
@@ -131,10 +165,15 @@ impl Library {
         (&all.images[index * PIXELS..(index + 1) * PIXELS], all.labels[index])
     }
 
-    fn executor(&self, experiment: &Experiment) -> &Executor {
-        let Experiment { dataset, model, .. } = experiment;
-        let found = self.models.iter().find(|(card, _)| card.dataset == *dataset && card.name == *model);
-        &found.expect("a valid experiment names a shipped model").1
+    fn executor(&self, experiment: &Experiment) -> Executor {
+        let found = self.find(experiment.dataset, &experiment.model);
+        found.expect("a valid experiment names a model that is shipped or was added")
+    }
+
+    fn find(&self, dataset: Dataset, name: &str) -> Option<Executor> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let found = models.iter().find(|(card, _)| card.dataset == dataset && card.name == name);
+        found.map(|(_, executor)| executor.clone())
     }
 
     fn pictures(&self, dataset: Dataset) -> &Pictures {
@@ -144,8 +183,7 @@ impl Library {
 
 impl Materials for Library {
     fn model(&self, dataset: Dataset, name: &str) -> Result<Executor, String> {
-        let found = self.models.iter().find(|(card, _)| card.dataset == dataset && card.name == name);
-        found.map(|(_, executor)| executor.clone()).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))
+        self.find(dataset, name).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))
     }
 
     fn pictures(&self, dataset: Dataset, range: Range<u32>) -> Result<(Vec<f32>, Vec<u8>), String> {
@@ -155,25 +193,63 @@ impl Materials for Library {
         Ok((all.images[range.start * PIXELS..range.end * PIXELS].to_vec(), labels.to_vec()))
     }
 
-    fn lessons(&self, dataset: Dataset) -> Result<(Vec<u8>, Vec<u8>), String> {
-        Err(format!("there are no training pictures of {dataset} here"))
+    fn lessons(&self, dataset: Dataset) -> Result<Arc<Examples>, String> {
+        let mut read = self.lessons.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = &mut read[Dataset::ALL.into_iter().position(|other| other == dataset).unwrap_or_default()];
+        if let Some(lessons) = place {
+            return Ok(lessons.clone());
+        }
+        let lessons = source::lessons(dataset, &self.fashion, &self.assets)
+            .map_err(|error| format!("the training pictures of {dataset} are not here: {error}"))?;
+        Ok(place.insert(Arc::new(lessons)).clone())
     }
 }
 
 fn executor(assets: &Path, card: &ModelCard) -> Result<Executor, LibraryError> {
     let file = assets.join("models").join(&card.weights.file);
     let bytes = fs::read(&file).map_err(|reason| LibraryError::Read { file: file.clone(), reason })?;
-    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    built(card, file, &bytes)
+}
+
+/// The model of a card from the bytes of its file.
+fn built(card: &ModelCard, file: PathBuf, bytes: &[u8]) -> Result<Executor, LibraryError> {
+    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if sum != card.weights.sha256 {
         return Err(LibraryError::Other { file });
     }
-    let weights = Weights::read(&bytes).map_err(|reason| LibraryError::Weights { file: file.clone(), reason })?;
+    let weights = Weights::read(bytes).map_err(|reason| LibraryError::Weights { file: file.clone(), reason })?;
     Executor::new(&card.architecture, &weights).map_err(|reason| LibraryError::Build { file, reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_that_are_not_those_of_the_card_are_not_added() {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+        let library = Library::open(&assets).unwrap();
+        let mut card = zoo::find(Dataset::Digits, "mlp").unwrap().clone();
+        let mut weights = fs::read(assets.join("models").join(&card.weights.file)).unwrap();
+        assert!(matches!(library.add(card.clone(), &weights), Err(LibraryError::Add(AddError::Name(_)))));
+        card.name = zoo::trained_name(&card.weights.sha256);
+        weights.pop();
+        assert!(matches!(library.add(card.clone(), &weights), Err(LibraryError::Other { .. })));
+        assert!(
+            zoo::find(Dataset::Digits, &card.name).is_none() && library.model(Dataset::Digits, &card.name).is_err()
+        );
+    }
+
+    #[test]
+    fn training_pictures_are_read_once_and_missing_ones_are_named_with_what_to_do() {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+        let library = Library::open(&assets).unwrap().with_fashion(Path::new("nowhere"));
+        let digits = library.lessons(Dataset::Digits).unwrap();
+        assert_eq!(digits.len(), Dataset::Digits.lessons() as usize);
+        assert!(Arc::ptr_eq(&digits, &library.lessons(Dataset::Digits).unwrap()));
+        let missing = library.lessons(Dataset::Fashion).unwrap_err();
+        assert!(missing.contains("nowhere") && missing.contains("dataset-fashion-mnist"), "{missing}");
+    }
 
     #[test]
     fn a_missing_or_exchanged_file_is_named() {

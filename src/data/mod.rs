@@ -1,5 +1,6 @@
 //! Data sets and pictures. Every picture is 28 × 28 grey values in [0, 1], row by row, 0 is black.
 
+mod examples;
 pub mod prepare;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod publish;
@@ -11,9 +12,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use examples::Examples;
 pub use sheet::labels;
 #[cfg(not(target_arch = "wasm32"))]
-pub use source::{Examples, test_pictures};
+pub use source::test_pictures;
 
 /// Side of every picture.
 pub const SIDE: usize = 28;
@@ -65,6 +67,14 @@ impl Dataset {
                 &["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
             }
             Self::Digits => &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        }
+    }
+
+    /// How many pictures there are to train with.
+    pub fn lessons(self) -> u32 {
+        match self {
+            Self::Fashion => 60_000,
+            Self::Digits => 4_500,
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, PIXELS, SIDE, sheet};
+use super::{Dataset, Examples, PIXELS, SIDE, sheet};
 use crate::random::{Random, Stream};
 
 /// Where Debian's package `dataset-fashion-mnist` puts its files.
@@ -17,57 +17,6 @@ pub const DIGITS_FILE: &str = "data/digits/digits.png";
 const DIGITS_HELD_OUT: usize = 50;
 /// The seed of the split of the digits. Every model and every shipped sheet rests on it.
 const SPLIT_SEED: u64 = 0;
-
-/// Pictures with their classes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Examples {
-    /// N · [`PIXELS`] grey values, 0 (black) to 255 (white).
-    pub pixels: Vec<u8>,
-    /// N class indices.
-    pub labels: Vec<u8>,
-}
-
-impl Examples {
-    /// Number of pictures.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The picture with this index, [`PIXELS`] grey values.
-    ///
-    /// # Panics
-    /// If there is no such picture.
-    pub fn picture(&self, index: usize) -> &[u8] {
-        &self.pixels[index * PIXELS..][..PIXELS]
-    }
-
-    /// The pictures as a classifier takes them: values in [0, 1].
-    pub fn images(&self) -> Vec<f32> {
-        super::to_unit(&self.pixels)
-    }
-
-    /// The pictures with these indices, in this order.
-    ///
-    /// # Panics
-    /// If there is no such picture.
-    pub fn select(&self, indices: &[usize]) -> Self {
-        Self {
-            pixels: indices.iter().flat_map(|&index| self.picture(index)).copied().collect(),
-            labels: indices.iter().map(|&index| self.labels[index]).collect(),
-        }
-    }
-
-    /// The first `n` pictures, or all if there are fewer.
-    pub fn first(&self, n: usize) -> Self {
-        let n = n.min(self.len());
-        Self { pixels: self.pixels[..n * PIXELS].to_vec(), labels: self.labels[..n].to_vec() }
-    }
-}
 
 /// A data set, split for training and testing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,8 +77,19 @@ fn read(path: PathBuf) -> Result<(PathBuf, Vec<u8>), SourceError> {
 /// If a file is missing or damaged.
 pub fn load(dataset: Dataset, fashion: &Path, assets: &Path) -> Result<Split, SourceError> {
     match dataset {
-        Dataset::Fashion => Ok(Split { train: idx_pair(fashion, "train")?, test: idx_pair(fashion, "t10k")? }),
+        Dataset::Fashion => Ok(Split { train: lessons(dataset, fashion, assets)?, test: idx_pair(fashion, "t10k")? }),
         Dataset::Digits => digits(assets),
+    }
+}
+
+/// The part of [`load`] that a model may learn from.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub fn lessons(dataset: Dataset, fashion: &Path, assets: &Path) -> Result<Examples, SourceError> {
+    match dataset {
+        Dataset::Fashion => idx_pair(fashion, "train"),
+        Dataset::Digits => Ok(digits(assets)?.train),
     }
 }
 
@@ -230,6 +190,7 @@ mod tests {
     fn fifty_digits_of_each_class_are_held_out_and_none_of_them_is_trained_on() {
         let split = digits(&assets()).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (4500, 500));
+        assert_eq!(Dataset::Digits.lessons(), 4500);
         for class in 0..10 {
             assert_eq!(split.test.labels.iter().filter(|&&label| label == class).count(), 50);
         }

@@ -1,8 +1,9 @@
 //! What jobs are computed with.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Examples};
 use crate::nn::Executor;
 
 /// Models and pictures, wherever they are kept.
@@ -19,9 +20,9 @@ pub trait Materials {
     /// A sentence, if there are not so many.
     fn pictures(&self, dataset: Dataset, range: Range<u32>) -> Result<(Vec<f32>, Vec<u8>), String>;
 
-    /// Pictures to train with, (N, 784) grey values, and their classes.
+    /// All pictures to train with, [`Dataset::lessons`] of them.
     ///
     /// # Errors
     /// A sentence that says what is missing.
-    fn lessons(&self, dataset: Dataset) -> Result<(Vec<u8>, Vec<u8>), String>;
+    fn lessons(&self, dataset: Dataset) -> Result<Arc<Examples>, String>;
 }
