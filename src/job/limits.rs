@@ -56,6 +56,18 @@ pub enum Refusal {
         /// How many there may be.
         most: u64,
     },
+    /// A number that need not be whole is out of range.
+    #[error("{what} = {asked} is out of range: choose {least} to {most}")]
+    Number {
+        /// Which.
+        what: &'static str,
+        /// What was asked for.
+        asked: f32,
+        /// The least that is allowed.
+        least: f32,
+        /// The most that is allowed.
+        most: f32,
+    },
     /// Something is in a list twice.
     #[error("{what} {which} is there twice: leave one out")]
     Twice {
@@ -88,12 +100,22 @@ pub(super) fn affordable(chunks: &[u64], limits: &Limits) -> Result<(), Refusal>
 
 /// Checks a number of test pictures.
 pub(super) fn pictures(dataset: Dataset, asked: u32) -> Result<(), Refusal> {
-    let most = dataset.pictures();
-    if (1..=most).contains(&asked) {
+    range("test pictures", asked, 1, dataset.pictures())
+}
+
+/// Checks a whole number.
+pub(super) fn range(what: &'static str, asked: u32, least: u32, most: u32) -> Result<(), Refusal> {
+    if (least..=most).contains(&asked) {
         Ok(())
     } else {
-        Err(Refusal::Range { what: "test pictures", asked: asked.into(), least: 1, most: most.into() })
+        Err(Refusal::Range { what, asked: asked.into(), least: least.into(), most: most.into() })
     }
+}
+
+/// Checks a number that need not be whole.
+pub(super) fn number(what: &'static str, asked: f32, least: f32, most: f32) -> Result<(), Refusal> {
+    // NaN is in no range.
+    if (least..=most).contains(&asked) { Ok(()) } else { Err(Refusal::Number { what, asked, least, most }) }
 }
 
 /// Checks the length of a list, and that nothing is in it twice.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Dataset;
 use crate::experiment::Experiment;
+use crate::nn::zoo::{self, ModelCard};
 
 /// What is known so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// The tables.
     pub tables: Vec<Table>,
+    /// The model that was trained, when it is. Its weights are what the last chunk leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Box<ModelCard>>,
 }
 
 /// A figure.
@@ -143,6 +148,16 @@ impl Cell {
         Self::Lab(words.into(), format!("?{}", experiment.to_query()))
     }
 
+    /// A share, if it is known.
+    pub fn share(share: Option<f64>) -> Self {
+        share.map_or(Self::Empty, Self::Share)
+    }
+
+    /// A float32 as the number that a person would write.
+    pub fn number(value: f32) -> Self {
+        Self::Number(written(value))
+    }
+
     /// The cell in a file of comma-separated values.
     pub fn plain(&self) -> String {
         match self {
@@ -151,6 +166,13 @@ impl Cell {
             Self::Number(number) | Self::Share(number) => number.to_string(),
             Self::Count(count) => count.to_string(),
         }
+    }
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new<const N: usize>(title: impl Into<String>, columns: [&str; N]) -> Self {
+        Self { title: title.into(), columns: columns.map(String::from).into(), rows: Vec::new() }
     }
 }
 
@@ -165,6 +187,19 @@ impl From<String> for Cell {
         Self::Text(text)
     }
 }
+
+/// A float32 as the number that a person would write: 0.1, where its value is a little more.
+pub(super) fn written(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+/// A model as people call it.
+pub(super) fn title(dataset: Dataset, model: &str) -> String {
+    zoo::find(dataset, model).map_or_else(|| model.into(), |card| card.title.clone())
+}
+
+/// What is said before there is anything to say.
+pub(super) const NOTHING: &str = "Nothing is known yet.";
 
 /// Bytes as text.
 mod base64_bytes {

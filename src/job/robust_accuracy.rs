@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{self, Limits, Refusal};
-use super::report::{Axis, Cell, Figure, Lines, Report, Series, Table};
+use super::report::{self, Axis, Cell, Figure, Lines, Report, Series, Table};
 use super::{Compute, Computed, Materials, Work, slices};
 use crate::evaluate::{Pictures, Verdicts, verdicts};
 use crate::experiment::{AttackSettings, Experiment};
-use crate::nn::zoo;
 use crate::threat::Threat;
 
 /// Pictures whose fate is told one by one.
@@ -74,8 +73,7 @@ impl RobustAccuracy {
     }
 
     fn title(&self, model: usize) -> String {
-        let name = &self.models[model];
-        zoo::find(self.experiment.dataset, name).map_or_else(|| name.clone(), |card| card.title.clone())
+        report::title(self.experiment.dataset, &self.models[model])
     }
 }
 
@@ -166,6 +164,7 @@ impl Work for RobustAccuracy {
                 self.classes(|model, epsilon| &cells[at(model, epsilon, worst)]),
                 self.fates(|model, epsilon| &cells[at(model, epsilon, worst)]),
             ],
+            model: None,
         }
     }
 }
@@ -200,10 +199,6 @@ impl Column {
     }
 }
 
-fn share(value: Option<f64>) -> Cell {
-    value.map_or(Cell::Empty, Cell::Share)
-}
-
 impl RobustAccuracy {
     fn summary<'a>(&self, worst: impl Fn(usize, usize) -> &'a Column) -> String {
         let epsilon = self.epsilons.len() - 1;
@@ -218,7 +213,7 @@ impl RobustAccuracy {
             ))
         });
         let parts: Vec<String> = parts.collect();
-        if parts.is_empty() { "Nothing is known yet.".into() } else { parts.join("; ") + "." }
+        if parts.is_empty() { report::NOTHING.into() } else { parts.join("; ") + "." }
     }
 
     fn curve<'a>(
@@ -274,11 +269,11 @@ impl RobustAccuracy {
                     rows.push(vec![
                         self.title(model).into(),
                         attack(k).into(),
-                        Cell::Number(rounded(epsilon)),
+                        Cell::number(epsilon),
                         Cell::Count(column.pictures.len() as u64),
                         Cell::Count(column.clean() as u64),
                         Cell::Count(column.robust() as u64),
-                        share(column.share(column.robust())),
+                        Cell::share(column.share(column.robust())),
                     ]);
                 }
             }
@@ -296,12 +291,12 @@ impl RobustAccuracy {
                     let of = Column { pictures: (0..).zip(pictures.copied()).collect() };
                     rows.push(vec![
                         self.title(model).into(),
-                        Cell::Number(rounded(epsilon)),
+                        Cell::number(epsilon),
                         (*name).into(),
                         Cell::Count(of.pictures.len() as u64),
                         Cell::Count(of.clean() as u64),
                         Cell::Count(of.robust() as u64),
-                        share(of.share(of.robust())),
+                        Cell::share(of.share(of.robust())),
                     ]);
                 }
             }
@@ -343,11 +338,6 @@ impl RobustAccuracy {
         let columns = ["picture", "class", "model", "what becomes of it"];
         Table { title: "The first pictures, one by one".into(), columns: columns.map(String::from).into(), rows }
     }
-}
-
-/// A float32 as the number that a person wrote.
-fn rounded(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 impl Compute for RobustAccuracy {
