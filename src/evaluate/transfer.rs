@@ -94,17 +94,22 @@ impl Matrix {
         self.pictures += other.pictures;
         self.gradients += other.gradients;
         for (cell, more) in self.cells.iter_mut().zip(other.cells) {
-            cell.correct += more.correct;
-            cell.fooled += more.fooled;
-            cell.source_fooled += more.source_fooled;
-            cell.both += more.both;
-            cell.examples.extend(more.examples);
-            cell.trim(self.keep);
+            cell.add(more, self.keep);
         }
     }
 }
 
 impl Cell {
+    /// Adds the cell of other pictures for the same models, and keeps the first so many examples of either kind.
+    pub fn add(&mut self, other: Self, keep: u32) {
+        self.correct += other.correct;
+        self.fooled += other.fooled;
+        self.source_fooled += other.source_fooled;
+        self.both += other.both;
+        self.examples.extend(other.examples);
+        self.trim(keep);
+    }
+
     /// Keeps the first of either kind.
     fn trim(&mut self, keep: u32) {
         self.examples.sort_by_key(|example| (!example.fooled, example.id));

@@ -13,4 +13,7 @@ macro_rules! kinds {
     };
 }
 
-kinds![super::robust_accuracy::RobustAccuracy];
+kinds![
+    super::robust_accuracy::RobustAccuracy,
+    super::transfer::Transfer,
+];

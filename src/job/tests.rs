@@ -1,5 +1,7 @@
 //! What holds for every kind of work, and what the kinds come to.
 
+mod transfer;
+
 use std::path::Path;
 
 use super::compute::compute;
@@ -7,9 +9,12 @@ use super::kinds::KINDS;
 use super::*;
 use crate::library::Library;
 
+fn assets() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
 fn library() -> &'static Library {
-    static LIBRARY: std::sync::LazyLock<Library> =
-        std::sync::LazyLock::new(|| Library::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")).unwrap());
+    static LIBRARY: std::sync::LazyLock<Library> = std::sync::LazyLock::new(|| Library::open(&assets()).unwrap());
     &LIBRARY
 }
 
@@ -19,6 +24,11 @@ fn read(kind: &Kind, question: Value) -> Arc<dyn Job> {
 
 /// Computes a whole job in the order that its kind asks for.
 fn answer(job: &Arc<dyn Job>) -> Report {
+    answered(job).0
+}
+
+/// The same, with what each chunk left.
+fn answered(job: &Arc<dyn Job>) -> (Report, Vec<Option<Vec<u8>>>) {
     let mut gather = job.clone().gather();
     let mut carried: Vec<Option<Vec<u8>>> = Vec::new();
     for chunk in 0..job.chunks().len() as u32 {
@@ -27,7 +37,13 @@ fn answer(job: &Arc<dyn Job>) -> Report {
         gather.take(chunk, &computed.part).unwrap();
         carried.push(computed.carry);
     }
-    gather.report()
+    (gather.report(), carried)
+}
+
+/// The parts of a job whose chunks need nothing of one another.
+fn parts<W: Compute>(work: &W) -> Vec<Option<W::Part>> {
+    let chunks = 0..Work::chunks(work).len() as u32;
+    chunks.map(|chunk| Some(work.compute(chunk, None, library()).unwrap().part)).collect()
 }
 
 #[test]
