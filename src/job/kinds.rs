@@ -15,5 +15,6 @@ macro_rules! kinds {
 
 kinds![
     super::robust_accuracy::RobustAccuracy,
+    super::smallest::SmallestPerturbation,
     super::transfer::Transfer,
 ];

@@ -15,6 +15,7 @@ pub mod materials;
 pub mod report;
 pub mod robust_accuracy;
 mod slices;
+pub mod smallest;
 pub mod transfer;
 
 use std::sync::Arc;
