@@ -17,4 +17,5 @@ kinds![
     super::robust_accuracy::RobustAccuracy,
     super::smallest::SmallestPerturbation,
     super::transfer::Transfer,
+    super::boundary::BoundaryMap,
 ];

@@ -8,6 +8,7 @@
 //! The parts of a job do not depend on where, when or how often they are computed: the same job gives the same parts to the
 //! bit wherever [`crate::nn::Arithmetic::Exact`] is used.
 
+pub mod boundary;
 pub mod compute;
 pub mod kinds;
 pub mod limits;

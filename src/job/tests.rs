@@ -1,5 +1,6 @@
 //! What holds for every kind of work, and what the kinds come to.
 
+mod boundary;
 mod smallest;
 mod transfer;
 
