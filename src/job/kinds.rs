@@ -18,4 +18,5 @@ kinds![
     super::smallest::SmallestPerturbation,
     super::transfer::Transfer,
     super::boundary::BoundaryMap,
+    super::training::Training,
 ];

@@ -17,6 +17,7 @@ pub mod report;
 pub mod robust_accuracy;
 mod slices;
 pub mod smallest;
+pub mod training;
 pub mod transfer;
 
 use std::sync::Arc;

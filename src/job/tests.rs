@@ -2,6 +2,7 @@
 
 mod boundary;
 mod smallest;
+mod training;
 mod transfer;
 
 use std::path::Path;

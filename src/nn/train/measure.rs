@@ -40,16 +40,18 @@ pub fn under_attack(network: &Executor, pictures: &Examples, threat: Threat, set
     tallies.iter().map(|tally| tally.total().robust as usize).sum()
 }
 
-/// Accuracy on the test pictures: all of them as they are, the shipped ones as they are and under attack. Each outcome
-/// is told as soon as it is known.
+/// Accuracy on the test pictures: all that are given as they are, the shipped ones as they are and under attack. Each
+/// outcome is told as soon as it is known.
 pub fn measure(dataset: Dataset, network: &Executor, test: &Examples, mut told: impl FnMut(&Outcome)) -> Vec<Outcome> {
     let shipped = test.first(dataset.pictures() as usize);
+    let all_shipped = shipped.len() == test.len();
+    let first = format!("the first {} test pictures", shipped.len());
     let whole = match dataset {
+        Dataset::Fashion if all_shipped => first.clone(),
         Dataset::Fashion => format!("the whole test set of {}", test.len()),
         Dataset::Digits => format!("the {} held-out digits", test.len()),
     };
-    let all_shipped = shipped.len() == test.len();
-    let part = if all_shipped { whole.clone() } else { format!("the first {} test pictures", shipped.len()) };
+    let part = if all_shipped { whole.clone() } else { first };
     let mut outcomes = Vec::new();
     let mut tell = |what: String, pictures: &str, correct: usize, of: usize| {
         let outcome = Outcome { what, pictures: pictures.into(), correct, of };

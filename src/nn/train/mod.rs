@@ -26,4 +26,6 @@ pub use measure::{clean, measure, under_attack};
 pub use network::{Network, NetworkError};
 pub use recipe::{Adversary, Augmentation, Part, Recipe, Schedule};
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use shipped::Changed;
+#[cfg(not(target_arch = "wasm32"))]
 pub use shipped::{Options, Progress, TrainError, learn, measure_again, run};

@@ -149,7 +149,7 @@ impl Recipe {
         }
         let mut words = format!(
             "AdamW (weight decay {}), learning rate rising to {} over the first {} % of the steps and falling along a \
-             cosine to 0; the shipped weights are a running average (decay {} per step) after the last epoch",
+             cosine to 0; the weights that are kept are a running average (decay {} per step) after the last epoch",
             self.weight_decay,
             self.schedule.peak,
             (self.schedule.rise * 100.0).round(),

@@ -84,9 +84,11 @@ pub enum TrainError {
 }
 
 /// Training pictures, each changed at random every time it is seen.
-struct Changed<'a> {
-    examples: &'a Examples,
-    augmentation: Augmentation,
+pub(crate) struct Changed<'a> {
+    /// The pictures.
+    pub examples: &'a Examples,
+    /// How they are changed.
+    pub augmentation: Augmentation,
 }
 
 impl Lessons for Changed<'_> {
