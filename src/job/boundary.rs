@@ -103,7 +103,8 @@ impl Work for BoundaryMap {
         let AttackSettings { method, .. } = self.experiment.attack;
         let attack = limits::cost(method, &self.experiment.attack, 1) + 2;
         let bands = self.bands().into_iter().map(|band| u64::from((band.end - band.start) * self.side).div_ceil(2));
-        std::iter::once(attack).chain(bands).collect()
+        let tenths = limits::tenths(self.experiment.dataset, &self.experiment.model);
+        std::iter::once(attack).chain(bands).map(|cost| (cost * tenths).div_ceil(10)).collect()
     }
 
     fn order(&self) -> Order {

@@ -1,8 +1,10 @@
 //! What a client may ask for at once.
 
+use super::training::Network;
 use crate::attack::Method;
 use crate::data::Dataset;
 use crate::experiment::{AttackSettings, Experiment, Invalid};
+use crate::nn::zoo;
 use crate::threat::Threat;
 
 /// Most models in a question.
@@ -159,4 +161,12 @@ pub(super) fn grid(
 pub(super) fn cost(method: Method, settings: &AttackSettings, epsilons: usize) -> u64 {
     let once = u64::from(method.cost(settings)).max(1);
     if super::slices::runs_once(method) { once } else { once * epsilons as u64 }
+}
+
+/// What a gradient of a model costs, in tenths of one of the small CNN. It is for estimates only: how a job is cut must not
+/// depend on which models have been added where.
+pub(super) fn tenths(dataset: Dataset, model: &str) -> u64 {
+    let card = zoo::find(dataset, model);
+    let of = |network: &Network| card.is_some_and(|card| network.architecture()() == card.architecture);
+    Network::ALL.into_iter().find(of).unwrap_or_default().costs()[1]
 }

@@ -56,6 +56,7 @@ impl RobustAccuracy {
     /// Slices of pictures outermost: every model, attack and ε is seen early.
     fn pieces(&self) -> Vec<Piece> {
         let dearest = self.attacks.iter().map(|attack| limits::cost(attack.method, attack, 1)).max().unwrap_or(1);
+        let tenths: Vec<u64> = self.models.iter().map(|model| limits::tenths(self.experiment.dataset, model)).collect();
         let mut pieces = Vec::new();
         for pictures in slices::slices(self.pictures, dearest) {
             for model in 0..self.models.len() {
@@ -64,6 +65,7 @@ impl RobustAccuracy {
                     for from in (0..self.epsilons.len()).step_by(together) {
                         let epsilons = from..(from + together).min(self.epsilons.len());
                         let cost = pictures.len() as u64 * limits::cost(settings.method, settings, epsilons.len());
+                        let cost = (cost * tenths[model]).div_ceil(10);
                         pieces.push(Piece { pictures: pictures.clone(), model, attack, epsilons, cost });
                     }
                 }

@@ -42,6 +42,8 @@ pub struct Part {
     pub pictures: Vec<Fate>,
     /// Gradient evaluations that were used.
     pub gradients: u64,
+    /// Forward evaluations beyond those within gradients.
+    pub forwards: u64,
 }
 
 /// What became of a picture.
@@ -76,24 +78,26 @@ struct Piece {
     cost: u64,
 }
 
-/// Gradients for a picture, about.
+/// Gradients for a picture, about; two pictures that are only looked at count as one.
 ///
 /// An attack within ε is run at up to 29 values of ε in four rounds, but only those below the smallest go to their end: as
-/// measured on the shipped models, it comes to the work of 15 to 29 whole runs.
+/// measured on the shipped models, it comes to the work of 15 to 29 whole runs. Each run looks at the picture before and
+/// after.
 fn cost(settings: &AttackSettings) -> u64 {
     let once = u64::from(settings.method.cost(settings)).max(1);
-    if settings.method.aim() == Aim::Smallest { once } else { 20 * once }
+    if settings.method.aim() == Aim::Smallest { once } else { 20 * (once + 2) }
 }
 
 impl SmallestPerturbation {
     /// Slices of pictures outermost: every model and attack is seen early.
     fn pieces(&self) -> Vec<Piece> {
         let dearest = self.attacks.iter().map(cost).max().unwrap_or(1);
+        let tenths: Vec<u64> = self.models.iter().map(|model| limits::tenths(self.experiment.dataset, model)).collect();
         let mut pieces = Vec::new();
         for pictures in slices::slices(self.pictures, dearest) {
             for model in 0..self.models.len() {
                 for (attack, settings) in self.attacks.iter().enumerate() {
-                    let cost = pictures.len() as u64 * cost(settings);
+                    let cost = (pictures.len() as u64 * cost(settings) * tenths[model]).div_ceil(10);
                     pieces.push(Piece { pictures: pictures.clone(), model, attack, cost });
                 }
             }
@@ -376,6 +380,7 @@ impl Compute for SmallestPerturbation {
                 let item = Item { id, label, target: settings.target, epsilon: 0.0 };
                 let minimum = smallest(&mut model, image, item, threat.norm, settings, *seed);
                 part.gradients += u64::from(minimum.gradients);
+                part.forwards += u64::from(minimum.forwards);
                 fate.found = minimum.found.map(|found| {
                     let norm = found.norms.of(threat.norm);
                     let class = softmax::predicted(&found.logits) as u8;

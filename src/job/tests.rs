@@ -67,6 +67,13 @@ fn every_kind_is_told_apart_by_its_key() {
 }
 
 #[test]
+fn models_are_weighed_by_what_their_gradients_cost() {
+    let tenths = |model| limits::tenths(crate::data::Dataset::Fashion, model);
+    assert_eq!(["standard", "adversarial", "half-a", "half-b"].map(tenths), [10; 4]);
+    assert_eq!(["tanh", "residual", "mlp", "nobody"].map(tenths), [17, 70, 1, 10]);
+}
+
+#[test]
 fn a_report_of_no_parts_is_a_report() {
     for kind in KINDS {
         let job = read(kind, (kind.example)());

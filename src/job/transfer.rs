@@ -58,10 +58,15 @@ impl Transfer {
         slices.into_iter().flat_map(piece).collect()
     }
 
-    /// Gradients for a picture at a source. To look at a picture before and after takes a target about one.
+    /// Gradients for a picture at a source, if all models were small CNNs. To look at a picture before and after takes a
+    /// target about one.
     fn cost(&self) -> u64 {
+        self.attack_cost() + self.targets.len() as u64
+    }
+
+    fn attack_cost(&self) -> u64 {
         let attack = &self.experiment.attack;
-        limits::cost(attack.method, attack, 1) + self.targets.len() as u64
+        limits::cost(attack.method, attack, 1)
     }
 
     fn title(&self, model: &str) -> String {
@@ -110,8 +115,11 @@ impl Work for Transfer {
     }
 
     fn chunks(&self) -> Vec<u64> {
-        let cost = self.cost();
-        self.pieces().iter().map(|piece| piece.pictures.len() as u64 * cost).collect()
+        let tenths = |model: &String| limits::tenths(self.experiment.dataset, model);
+        let targets: u64 = self.targets.iter().map(tenths).sum();
+        let sources: Vec<u64> = self.sources.iter().map(|source| self.attack_cost() * tenths(source)).collect();
+        let cost = |piece: &Piece| piece.pictures.len() as u64 * (sources[piece.source] + targets);
+        self.pieces().iter().map(|piece| cost(piece).div_ceil(10)).collect()
     }
 
     fn report(&self, parts: &[Option<Part>]) -> Report {

@@ -81,7 +81,7 @@ fn what_withstands_counts_as_larger_than_everything() {
     let pictures = vec![fate(0, Some(0.5)), fate(1, None), fate(2, Some(0.5)), fate(3, None), fate(4, None)];
     let question = SmallestPerturbation { attacks: vec![attack("deepfool")], ..question() };
     let mut parts: Vec<_> = Work::chunks(&question).iter().map(|_| None).collect();
-    parts[0] = Some(crate::job::smallest::Part { pictures, gradients: 0 });
+    parts[0] = Some(crate::job::smallest::Part { pictures, ..Default::default() });
     let report = question.report(&parts);
     let row = &report.tables[0].rows[0];
     assert_eq!(row[4..9], [Cell::Number(0.5), Cell::Empty, Cell::Empty, Cell::Number(0.5), Cell::Share(0.6)]);
@@ -103,7 +103,7 @@ fn what_a_chunk_costs_is_estimated_within_a_factor_of_two() {
                 // Pictures that are misclassified as they are cost nothing.
                 let clean = part.pictures.iter().filter(|fate| fate.clean).count();
                 estimate += cost as f64 * clean as f64 / part.pictures.len() as f64;
-                used += part.gradients as f64;
+                used += part.gradients as f64 + 0.5 * part.forwards as f64;
             }
             assert!((0.5..2.0).contains(&(used / estimate)), "{model}, {key}: {used} gradients, {estimate} estimated");
         }
@@ -131,7 +131,7 @@ fn refusals_say_what_is_allowed() {
     assert!(check(&|q| q.attacks.push(attack("pgd"))).contains("twice"));
     assert!(check(&|q| q.attacks.push(attack("spatial"))).contains("no norm measures"));
     let expensive = check(&|q| {
-        q.pictures = 1000;
+        (q.models, q.pictures) = (vec!["standard".into()], 1000);
         q.attacks[1] = AttackSettings { steps: 100, ..attack("pgd") };
     });
     assert!(expensive.contains("gradients"), "{expensive}");

@@ -89,7 +89,7 @@ fn refusals_say_what_is_allowed() {
     assert!(check(&|q| q.targets.push("standard".into())).contains("twice"));
     assert!(check(&|q| q.experiment.threat.epsilon = -1.0).contains("out of range"));
     let expensive = check(&|q| {
-        q.pictures = 500;
+        (q.sources, q.pictures) = (vec!["standard".into(), "half-a".into()], 500);
         q.experiment.attack = AttackSettings { steps: 100, restarts: 20, ..AttackSettings::default() };
     });
     assert!(expensive.contains("gradients"), "{expensive}");
