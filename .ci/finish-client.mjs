@@ -66,7 +66,8 @@ const trainer = version("trainer");
 // `preload` would do as much, but browsers complain of one that the page itself makes no use of.
 const page = version("page", `fetch("./${engine.wasm}").then((response) => response.arrayBuffer(), () => {});\n`);
 copy("assets/models", /\.(safetensors|json)$/);
-copy("assets/data", /^(test-.*\.(png|json)|(LICENSE|COPYING|README).*)$/);
+// The server trains on the digits; the page never asks for them.
+copy("assets/data", /^(digits\.png|labels\.txt|test-.*\.(png|json)|(LICENSE|COPYING|README).*)$/);
 
 const load = `<link rel="modulepreload" href="./${page.start}">
 <link rel="modulepreload" href="./${page.js}">
