@@ -46,6 +46,10 @@ bench-peers: dist ## The same beside tfjs and onnxruntime-web
 	@.ci/setup tests
 	node benches/run.mjs --peers
 
+.PHONY: fuzz
+fuzz: server ## Send the server requests of every shape (schemathesis, which this installs with pip)
+	@.ci/fuzz
+
 .PHONY: miri
 miri: ## Run the network's portable kernels under Miri, with a nightly compiler that this installs
 	rustup toolchain install nightly --profile minimal --component miri --component rust-src

@@ -44,15 +44,17 @@ function found(names) {
   throw new Error("there is no Chromium: `.ci/setup tests` installs one, or name it in CHROMIUM");
 }
 
-/** Starts the server on a free port. */
-export async function serveLab(data) {
+/** Where the server's program is. */
+export const program = path.resolve(root, process.env.EPSILON_LAB ?? path.join(target, "release/epsilon-lab"));
+
+/** Starts the server on a free port, with `more` arguments. */
+export async function serveLab(data, more = []) {
   const dist = path.resolve(root, process.env.DIST ?? "dist");
-  const program = path.resolve(root, process.env.EPSILON_LAB ?? path.join(target, "release/epsilon-lab"));
   for (const [file, what] of [[program, "server"], [path.join(dist, "index.html.br"), "packed page"]]) {
     if (!fs.existsSync(file)) throw new Error(`there is no ${what} (${file}): \`make dist\` builds it`);
   }
   const port = await freePort();
-  const args = ["serve", "--bind", "127.0.0.1", "--port", String(port), "--dist", dist, "--data-dir", data];
+  const args = ["serve", "--bind", "127.0.0.1", "--port", String(port), "--dist", dist, "--data-dir", data, ...more];
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, RUST_LOG: "warn" } });
   let complaints = "";
   child.stderr.on("data", (text) => (complaints += text));
@@ -68,6 +70,7 @@ export async function serveLab(data) {
   }
   return {
     url,
+    pid: child.pid,
     async stop() {
       child.kill("SIGTERM");
       await ended;

@@ -2,7 +2,7 @@
 //
 //   node benches/run.mjs                       everything; `make bench` builds what is needed first
 //   node benches/run.mjs --peers               with more libraries beside the engine
-//   node benches/run.mjs --only drag,step      some parts: opening, drag, step, native
+//   node benches/run.mjs --only drag,step      some parts: opening, drag, step, native, jobs
 //   node benches/run.mjs --quick               few rounds: to see that it works, not what it costs
 //   node benches/run.mjs --profile             says which functions of the page a drag keeps busy
 //
@@ -16,12 +16,13 @@ import { parseArgs } from "node:util";
 
 import * as drag from "./drag.mjs";
 import { openBrowser, root, serveLab, target } from "./host.mjs";
+import * as jobs from "./jobs.mjs";
 import * as native from "./native.mjs";
 import * as opening from "./opening.mjs";
 import { Report } from "./report.mjs";
 import * as step from "./step.mjs";
 
-const parts = { opening, drag, step, native };
+const parts = { opening, drag, step, native, jobs };
 
 const { values: options } = parseArgs({
   options: {
