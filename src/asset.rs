@@ -1,7 +1,7 @@
-//! Addresses of shipped files, relative to the page, with their content's hash so that they can be cached for ever.
+//! Addresses of files, relative to the page, with their content's hash so that they can be cached for ever.
 
 use crate::data::{Dataset, sheet};
-use crate::nn::zoo::ModelCard;
+use crate::nn::zoo::{ModelCard, TRAINED};
 
 /// A sheet of test pictures.
 pub fn sheet(dataset: Dataset, k: usize) -> String {
@@ -9,8 +9,11 @@ pub fn sheet(dataset: Dataset, k: usize) -> String {
     format!("assets/{}?v={version}", sheet::file(dataset, k))
 }
 
-/// A model's weights.
+/// A model's weights. Those of a model that a server has trained are below its interface.
 pub fn weights(card: &ModelCard) -> String {
+    if card.name.starts_with(TRAINED) {
+        return format!("api/models/{}", card.weights.file);
+    }
     let version: String = card.weights.sha256.chars().take(16).collect();
     format!("assets/models/{}?v={version}", card.weights.file)
 }

@@ -8,7 +8,10 @@ pub mod evaluate;
 pub mod pack;
 pub mod serve;
 mod settings;
+mod signals;
+mod store;
 pub mod train;
+pub mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +39,8 @@ Examples:
 enum Command {
     /// Serve the Lab over HTTP
     Serve(serve::Serve),
+    /// Compute batches for a server, on this machine or another
+    Worker(worker::Worker),
     /// Attack test pictures, say what became of each, and keep the adversarial pictures
     Attack(attack::Attack),
     /// Count how many test pictures a model classifies correctly, as they are and under attack
@@ -56,6 +61,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Worker(worker) => worker.run(),
             Command::Attack(attack) => attack.run(),
             Command::Evaluate(evaluate) => evaluate.run(),
             Command::Pack(pack) => pack.run(),

@@ -9,15 +9,19 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
-use crate::experiment::Experiment;
+use super::signals::{self, Signals};
+use super::store;
+use crate::data::source::FASHION_DIR;
 use crate::library::Library;
-use crate::server::{self, AppState, Limits, Shutdown, Site, log};
+use crate::server::jobs::Quotas;
+use crate::server::{self, AppState, Jobs, Limits, Site, log};
 
 /// Serve the Lab over HTTP.
 ///
-/// Serves the built page and computes robust accuracy for it. Needs nothing installed beside it, and asks no other host
-/// for anything. Ctrl+C (or SIGTERM) stops it within a few seconds; batches that are running are told so.
+/// Serves the built page and computes batches for it, which outlive the page and the server. Needs nothing installed beside it, and asks no other host
+/// for anything. Ctrl+C (or SIGTERM) stops it within a few seconds; batches go on when it is started again.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Serve {
@@ -27,8 +31,7 @@ pub struct Serve {
     /// Port to listen on; 0 lets the system choose a free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Folder the server may write to, created when it is missing. Robust accuracy is streamed to the page that asked
-    /// for it, not stored, so it stays empty for now
+    /// Folder the server may write to, created when it is missing: batches with their results, and the instructor's key
     #[arg(long, value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
     /// Folder of the built page
@@ -37,12 +40,22 @@ pub struct Serve {
     /// Folder of models and test pictures; by default, “assets” in the folder of the built page
     #[arg(long, value_name = "DIR")]
     assets: Option<PathBuf>,
+    /// Folder of Fashion-MNIST's four files, which networks are trained with
+    #[arg(long, value_name = "DIR", default_value = FASHION_DIR)]
+    fashion: PathBuf,
     /// Form of the log on standard error; RUST_LOG sets how much is logged (default: info)
     #[arg(long, value_enum, default_value_t)]
     log: log::Form,
-    /// Threads that attack pictures, for all requests together; one per core by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Chunks of batches computed at once; one per core by default, 0 to leave it to workers that share the store
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: Option<u16>,
+    /// Where batches lie: a Postgres to share with `epsilon-lab worker` (postgres://USER:PASSWORD@HOST/DATABASE); by default
+    /// a file in the data folder
+    #[arg(long, value_name = "ADDRESS", env = "EPSILON_LAB_STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// Days for which results of batches are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    keep: u32,
 }
 
 const EXAMPLES: &str = "\
@@ -50,6 +63,7 @@ Examples:
   epsilon-lab serve
   epsilon-lab serve --port 9000 --data-dir /var/lib/epsilon-lab
   epsilon-lab serve --bind 0.0.0.0 --log json --threads 8
+  epsilon-lab serve --store postgres://lab:secret@db/lab --threads 0
   RUST_LOG=debug epsilon-lab serve";
 
 impl Serve {
@@ -60,20 +74,40 @@ impl Serve {
     pub fn run(self) -> anyhow::Result<()> {
         log::start(self.log);
         let site = Site::open(&self.dist)?;
-        let library = Library::open(&self.assets.unwrap_or_else(|| self.dist.join("assets")))?;
+        let assets = self.assets.unwrap_or_else(|| self.dist.join("assets"));
+        let library = Arc::new(Library::open(&assets)?.with_fashion(&self.fashion));
         writable(&self.data_dir)?;
-        let usual = Limits::default();
-        let limits = Limits { threads: self.threads.map_or(usual.threads, usize::from), ..usual };
-        let count = Arc::new(move |experiment: &Experiment, pictures| library.count(experiment, pictures));
-        let state = AppState::new(site, count, limits);
+        let key = store::key(&self.data_dir)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(async {
             let address = SocketAddr::new(self.bind, self.port);
             let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
-            let signals = Signals::new()?;
+            let opened = store::open(self.store.as_deref(), &self.data_dir).await?;
+            let news = Arc::<Notify>::default();
+            let jobs = Jobs::new(
+                opened.store.clone(),
+                library.clone(),
+                news.clone(),
+                Quotas::default(),
+                Some(&key),
+                &store::version(),
+            );
+            let state = AppState::new(site, jobs.clone(), Limits::default());
+            let shutdown = state.shutdown().clone();
+            tokio::spawn(signals::stop(Signals::new()?, shutdown.clone()));
+            tokio::spawn(store::forget(opened.store.clone(), self.keep, shutdown.clone()));
+            let threads = store::threads(self.threads);
+            let computing = (threads > 0).then(|| {
+                let runner =
+                    store::runner(&opened.store, library, jobs.models.clone(), threads, jobs.work.clone(), news);
+                tokio::spawn(runner.run(shutdown))
+            });
             println!("Epsilon Lab is at {} — stop with Ctrl+C", shown(listener.local_addr()?));
-            tokio::spawn(stop_on_signal(signals, state.shutdown().clone()));
             server::serve(listener, state).await;
+            if let Some(computing) = computing {
+                // It gives back what is not done.
+                let _ = computing.await;
+            }
             anyhow::Ok(())
         });
         // A chunk of pictures that is still being computed is not waited for.
@@ -113,52 +147,6 @@ fn shown(listening: SocketAddr) -> String {
         format!("http://localhost:{}, and at every address of this machine", listening.port())
     } else {
         format!("http://{listening}")
-    }
-}
-
-/// The first signal asks the server to finish; the second ends the process.
-async fn stop_on_signal(mut signals: Signals, shutdown: Shutdown) {
-    signals.next().await;
-    tracing::info!("stopping: no new connections, running batches are told so");
-    shutdown.begin();
-    signals.next().await;
-    std::process::exit(130);
-}
-
-/// What a person or a service manager sends to end the server. Caught from the moment this is made.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// What a person sends to end the server. Caught from the moment this is made.
-#[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(windows)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self(tokio::signal::windows::ctrl_c()?))
-    }
-
-    async fn next(&mut self) {
-        self.0.recv().await;
     }
 }
 

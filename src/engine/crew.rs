@@ -44,6 +44,13 @@ impl Crew {
         Self { helpers, back }
     }
 
+    /// Tells all of them of models that were trained, a [`Request::Models`].
+    pub fn tell(&self, models: &Request) {
+        for helper in &self.helpers {
+            helper.engine.send(models);
+        }
+    }
+
     /// Tells all of them of the planes, a [`Request::Planes`] with this number.
     pub fn share(&self, id: u32, planes: &Request) {
         self.back.wanted.set(id);

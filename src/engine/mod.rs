@@ -1,5 +1,6 @@
 //! The engine: everything the page shows is computed here, in a Web Worker, never on the page's main thread.
 
+pub mod chunk;
 #[cfg(target_arch = "wasm32")]
 mod crew;
 pub mod explore;

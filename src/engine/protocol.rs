@@ -9,7 +9,6 @@ use super::grid::{Band, Section};
 use super::study::{self, Lane, Study};
 use crate::attack::Story;
 use crate::data::Dataset;
-use crate::evaluate::Tally;
 use crate::experiment::Experiment;
 use crate::explain::Sampled;
 use crate::threat::Norms;
@@ -67,16 +66,23 @@ pub enum Request {
         /// What to show.
         experiment: Box<Experiment>,
     },
-    /// Attack the test pictures `from..to` as the experiment says and count.
-    Evaluate {
+    /// Models that were trained while the page runs; from now on experiments may name them.
+    Models {
+        /// Their cards, as JSON.
+        cards: String,
+    },
+    /// Compute a chunk of a job.
+    Chunk {
         /// Comes back with the answer.
         id: u32,
-        /// Data set, model, threat, attack and seed; its picture does not matter.
-        experiment: Box<Experiment>,
-        /// The first picture.
-        from: u32,
-        /// The first picture that is left out.
-        to: u32,
+        /// The job's kind.
+        kind: String,
+        /// Its question, as JSON.
+        question: String,
+        /// Which chunk.
+        chunk: u32,
+        /// What the chunk that must be there before this one has left for it.
+        carried: Option<Vec<u8>>,
     },
     /// Find something out about this experiment. A newer study of the same lane takes the place of an older one.
     Study {
@@ -144,12 +150,14 @@ pub enum Reply {
         /// From taking up the request to this message.
         milliseconds: f32,
     },
-    /// The answer to [`Request::Evaluate`].
-    Evaluated {
+    /// The answer to [`Request::Chunk`].
+    Computed {
         /// The request it belongs to.
         id: u32,
-        /// What was counted.
-        tally: Tally,
+        /// Its part of the job's answer.
+        part: Vec<u8>,
+        /// What it leaves for the chunks that need it.
+        carry: Option<Vec<u8>>,
     },
     /// A part of the answer to [`Request::Study`].
     Studied {

@@ -13,6 +13,7 @@ use web_sys::{
     OffscreenCanvasRenderingContext2d, Response,
 };
 
+use super::chunk::{Asked, Lack, Shelf};
 use super::crew::Crew;
 use super::explore::{self, Host, Materials};
 use super::grid::{Band, Section};
@@ -22,13 +23,11 @@ use super::turn::breathe;
 use crate::asset;
 use crate::data::prepare::{self, Prepared};
 use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
-use crate::evaluate::{Accuracy, Pictures, Tally};
 use crate::experiment::{Experiment, OWN_ID, Picture, PlaneAxes};
 use crate::explain::Sampled;
-use crate::nn::{Classifier, Executor, Weights, zoo};
+use crate::job::Computed;
+use crate::nn::{Executor, Weights, zoo};
 
-/// A batch of pictures gives way after this many milliseconds, so that a newer experiment need not wait.
-const PATIENCE: f64 = 30.0;
 /// Side that a larger picture is scaled down to before it is prepared.
 const LARGEST_SIDE: u32 = 512;
 
@@ -42,7 +41,7 @@ type Waiting = (u32, Box<Experiment>, Box<Study>);
 #[derive(Default)]
 struct Desk {
     explore: Option<(u32, Box<Experiment>)>,
-    evaluate: VecDeque<(u32, Box<Experiment>, u32, u32)>,
+    chunks: VecDeque<(u32, Asked)>,
     prepare: VecDeque<(u32, Dataset, JsValue)>,
     planes: Option<(u32, Dataset, Vec<Named>)>,
     bands: VecDeque<(u32, Band)>,
@@ -55,6 +54,8 @@ struct Desk {
     /// How many helpers this engine may have, and those it has.
     helpers: usize,
     crew: Option<Rc<Crew>>,
+    /// Cards of models that were trained, for helpers that are still to be started.
+    cards: Vec<String>,
     /// What this engine helps another with.
     site: Option<Site>,
 }
@@ -100,7 +101,19 @@ fn receive(desk: &Shared, event: &MessageEvent) {
     let mut waiting = desk.borrow_mut();
     match request {
         Request::Explore { id, experiment } => waiting.explore = Some((id, experiment)),
-        Request::Evaluate { id, experiment, from, to } => waiting.evaluate.push_back((id, experiment, from, to)),
+        Request::Models { cards } => {
+            // A card that makes no sense is no model; whoever asks for it is told so.
+            for card in serde_json::from_str::<Vec<zoo::ModelCard>>(&cards).unwrap_or_default() {
+                let _ = zoo::add(card);
+            }
+            if let Some(crew) = &waiting.crew {
+                crew.tell(&Request::Models { cards: cards.clone() });
+            }
+            waiting.cards.push(cards);
+        }
+        Request::Chunk { id, kind, question, chunk, carried } => {
+            waiting.chunks.push_back((id, Asked { kind, question, chunk, carried }));
+        }
         Request::Study { id, experiment, study } => {
             let lane = study.lane() as usize;
             waiting.wanted[lane] = Some(id);
@@ -125,7 +138,7 @@ fn receive(desk: &Shared, event: &MessageEvent) {
 }
 
 async fn work(desk: Shared) {
-    while errand(&desk).await || short(&desk).await || counted(&desk).await || studied(&desk, Lane::Long).await {}
+    while errand(&desk).await || short(&desk).await || computed(&desk).await || studied(&desk, Lane::Long).await {}
     desk.borrow_mut().busy = false;
 }
 
@@ -166,15 +179,40 @@ async fn errand(desk: &Shared) -> bool {
     false
 }
 
-/// Counts over some pictures; says whether there were any to count over.
-async fn counted(desk: &Shared) -> bool {
-    let evaluate = desk.borrow_mut().evaluate.pop_front();
-    let Some((id, experiment, from, to)) = evaluate else { return false };
-    say(&match evaluated(desk, &experiment, from, to).await {
-        Ok(tally) => Reply::Evaluated { id, tally },
+/// Computes a chunk of a job, if one waits; says whether one did.
+async fn computed(desk: &Shared) -> bool {
+    let waiting = desk.borrow_mut().chunks.pop_front();
+    let Some((id, asked)) = waiting else { return false };
+    say(&match chunk(desk, &asked).await {
+        Ok(Computed { part, carry }) => Reply::Computed { id, part, carry },
         Err(message) => Reply::Failed { id, message },
     });
     true
+}
+
+/// Computes a chunk; what it lacks is loaded, and then it is computed again.
+async fn chunk(desk: &Shared, asked: &Asked) -> Result<Computed<Vec<u8>>, String> {
+    let job = asked.job()?;
+    loop {
+        let (answer, lacks) = {
+            let desk = desk.borrow();
+            let shelf = Shelf::new(
+                |dataset, name| desk.models.get(&(dataset, name.into())).map(|network| network.executor.clone()),
+                |dataset, k| desk.sheets.get(&(dataset, k)).cloned(),
+            );
+            let answer = asked.compute(&job, &shelf);
+            (answer, shelf.lacks())
+        };
+        if lacks.is_empty() {
+            return answer;
+        }
+        for lack in lacks {
+            match lack {
+                Lack::Model(dataset, name) => drop(network(desk, dataset, &name).await?),
+                Lack::Sheet(dataset, k) => drop(pictures(desk, dataset, k).await?),
+            }
+        }
+    }
 }
 
 /// Does a short study, if one waits.
@@ -266,13 +304,20 @@ impl Host for Browser<'_> {
         let crew = {
             let mut desk = self.desk.borrow_mut();
             let helpers = desk.helpers;
-            desk.crew.get_or_insert_with(|| Rc::new(Crew::start(&scope().location().href(), helpers))).clone()
+            if desk.crew.is_none() {
+                let crew = Crew::start(&scope().location().href(), helpers);
+                desk.cards.iter().for_each(|cards| crew.tell(&Request::Models { cards: cards.clone() }));
+                desk.crew = Some(Rc::new(crew));
+            }
+            desk.crew.clone()
         };
         let Experiment { dataset, model, compare, .. } = self.experiment;
         let names = std::iter::once(model).chain(compare).cloned();
         let planes = names.zip(sections.iter().cloned()).collect();
-        crew.share(self.id, &Request::Planes { id: self.id, dataset: *dataset, planes });
-        self.crew = Some(crew);
+        if let Some(crew) = &crew {
+            crew.share(self.id, &Request::Planes { id: self.id, dataset: *dataset, planes });
+        }
+        self.crew = crew;
     }
 
     fn give(&mut self, band: Band) -> bool {
@@ -320,30 +365,6 @@ async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(),
     Ok(())
 }
 
-async fn evaluated(desk: &Shared, experiment: &Experiment, from: u32, to: u32) -> Result<Tally, String> {
-    experiment.validate().map_err(|invalid| invalid.to_string())?;
-    let dataset = experiment.dataset;
-    let mut classifier = model(desk, dataset, &experiment.model).await?;
-    let mut images = Vec::with_capacity((to.saturating_sub(from)) as usize * PIXELS);
-    for index in from..to {
-        images.extend(picture(desk, dataset, index).await?);
-    }
-    let labels = data::labels(dataset)
-        .get(from as usize..to as usize)
-        .ok_or_else(|| format!("{dataset} has no test pictures {from} to {to}"))?;
-    let pictures = Pictures { images: &images, labels, first: from };
-    let (input, classes) = (classifier.input(), classifier.classes());
-    let mut count = Accuracy::new(input, classes, pictures, experiment.threat, &experiment.attack, experiment.seed);
-    let mut breath = now();
-    while !count.step(&mut classifier) {
-        if now() - breath > PATIENCE {
-            breathe().await;
-            breath = now();
-        }
-    }
-    Ok(count.tally().clone())
-}
-
 /// Makes what is needed to sample planes ready.
 async fn site(desk: &Shared, id: u32, dataset: Dataset, planes: Vec<Named>) -> Result<Site, String> {
     let mut slots = Vec::with_capacity(planes.len());
@@ -384,21 +405,23 @@ async fn network(desk: &Shared, dataset: Dataset, name: &str) -> Result<Network,
 /// A test picture, its sheet loaded when it is first asked for.
 async fn picture(desk: &Shared, dataset: Dataset, index: u32) -> Result<Vec<f32>, String> {
     let (k, within) = (index as usize / SHEET, index as usize % SHEET);
-    let known = desk.borrow().sheets.get(&(dataset, k)).cloned();
-    let pictures = match known {
-        Some(pictures) => pictures,
-        None => {
-            let bytes = load(&asset::sheet(dataset, k)).await?;
-            let pictures = sheet::decode(&bytes).map_err(|error| format!("{}: {error}", sheet::file(dataset, k)))?;
-            let pictures = Rc::new(pictures);
-            desk.borrow_mut().sheets.insert((dataset, k), pictures.clone());
-            pictures
-        }
-    };
+    let pictures = pictures(desk, dataset, k).await?;
     let pixels = pictures
         .get(within * PIXELS..(within + 1) * PIXELS)
         .ok_or_else(|| format!("{dataset} has no test picture {index}"))?;
     Ok(data::to_unit(pixels))
+}
+
+/// A sheet of test pictures, loaded when it is first asked for.
+async fn pictures(desk: &Shared, dataset: Dataset, k: usize) -> Result<Rc<Vec<u8>>, String> {
+    if let Some(pictures) = desk.borrow().sheets.get(&(dataset, k)) {
+        return Ok(pictures.clone());
+    }
+    let bytes = load(&asset::sheet(dataset, k)).await?;
+    let pictures = sheet::decode(&bytes).map_err(|error| format!("{}: {error}", sheet::file(dataset, k)))?;
+    let pictures = Rc::new(pictures);
+    desk.borrow_mut().sheets.insert((dataset, k), pictures.clone());
+    Ok(pictures)
 }
 
 async fn load(address: &str) -> Result<Vec<u8>, String> {

@@ -8,6 +8,7 @@ use crate::nn::zoo::{self, ModelCard};
 
 /// What is known so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Report {
     /// A sentence: what came out.
     pub summary: String,
@@ -17,11 +18,13 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// The model that was trained, when it is. Its weights are what the last chunk leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schema(value_type = Option<Object>))]
     pub model: Option<Box<ModelCard>>,
 }
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
     /// Lines over a common axis.
@@ -34,6 +37,7 @@ pub enum Figure {
 
 /// An axis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Axis {
     /// What it measures.
     pub label: String,
@@ -47,6 +51,7 @@ pub struct Axis {
 
 /// Lines over a common axis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Lines {
     /// The heading.
     pub title: String,
@@ -62,6 +67,7 @@ pub struct Lines {
 
 /// A line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Series {
     /// Its name.
     pub name: String,
@@ -71,6 +77,7 @@ pub struct Series {
 
 /// Numbers in rows and columns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Matrix {
     /// The heading.
     pub title: String,
@@ -90,6 +97,7 @@ pub struct Matrix {
 
 /// Classes on a plane.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Map {
     /// The heading.
     pub title: String,
@@ -103,9 +111,11 @@ pub struct Map {
     pub names: Vec<String>,
     /// The class of each cell, row by row from the greatest b; 255 where none is known yet. As base64.
     #[serde(with = "base64_bytes")]
+    #[cfg_attr(not(target_arch = "wasm32"), schema(value_type = String))]
     pub classes: Vec<u8>,
     /// The probability of that class, 0 to 255. As base64.
     #[serde(with = "base64_bytes")]
+    #[cfg_attr(not(target_arch = "wasm32"), schema(value_type = String))]
     pub confidence: Vec<u8>,
     /// Points with their names: (a, b).
     pub points: Vec<(String, [f32; 2])>,
@@ -115,6 +125,7 @@ pub struct Map {
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 pub struct Table {
     /// The heading.
     pub title: String,
@@ -126,6 +137,7 @@ pub struct Table {
 
 /// A cell of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
     /// Nothing to say.

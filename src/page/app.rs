@@ -2,9 +2,11 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 
 use crate::page::clipboard;
 use crate::page::extra::Extra;
+use crate::page::jobs::{Batches, BatchesPage, trained};
 use crate::page::lab::LabPage;
 use crate::page::live::Live;
 use crate::page::models::ModelsPage;
@@ -17,9 +19,20 @@ use crate::page::theme::{self, Theme};
 /// Puts the page into the document in place of the first paint.
 pub fn mount() {
     let Some(root) = document().get_element_by_id("app") else { return };
-    root.set_inner_html("");
-    // The page lives as long as its document.
-    mount_to(root.unchecked_into(), App).forget();
+    let show = move || {
+        root.set_inner_html("");
+        // The page lives as long as its document.
+        mount_to(root.unchecked_into(), App).forget();
+    };
+    if trained::is_named(&window().location().search().unwrap_or_default()) {
+        // The link makes sense only when the server's models are known.
+        spawn_local(async move {
+            trained::fetch().await;
+            show();
+        });
+    } else {
+        show();
+    }
 }
 
 #[component]
@@ -33,6 +46,7 @@ fn App() -> impl IntoView {
     provide_context(place);
     provide_context(notices);
     provide_context(extra);
+    provide_context(Batches::new());
     for part in broken {
         notices.warn(format!("The link’s “{}” was not used: {}.", part.key, part.message.trim_end_matches('.')));
     }
@@ -49,6 +63,7 @@ fn App() -> impl IntoView {
         Place::Inside => view! { <InsidePage /> }.into_any(),
         Place::Linearity => view! { <LinearityPage /> }.into_any(),
         Place::Gap => view! { <GapPage /> }.into_any(),
+        Place::Batches => view! { <BatchesPage /> }.into_any(),
         Place::Models => view! { <ModelsPage /> }.into_any(),
     };
     view! {

@@ -37,6 +37,11 @@ impl Extra {
         })
     }
 
+    /// Sets one, for a page that is to be opened.
+    pub fn put(&self, key: &str, text: String) {
+        self.0.update(|all| drop(all.insert(key.into(), text)));
+    }
+
     /// Keeps a signal of a page and its setting in step. `write` gives none for what need not stand in the link; `read`
     /// gives none for what makes no sense, and then the signal keeps its value.
     pub fn bind<T: Clone + Send + Sync + 'static>(

@@ -12,6 +12,7 @@ use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
 use crate::engine::study::{self, Lane, Study};
 use crate::experiment::Experiment;
+use crate::nn::zoo::ModelCard;
 use crate::page::place::Place;
 use crate::page::state::{Lab, Status};
 use crate::page::worker;
@@ -160,6 +161,15 @@ impl Live {
         });
     }
 
+    /// Makes models known that were trained while the page runs.
+    pub fn learn(&self, models: &[&ModelCard]) {
+        self.0.with_value(|connection| {
+            if let Some(engine) = &*connection.engine.borrow() {
+                worker::tell(engine, models);
+            }
+        });
+    }
+
     /// Has a file or drawing made into a picture of the data set's kind.
     pub fn prepare(&self, dataset: Dataset, source: JsValue, then: impl FnOnce(Prepared) + 'static) {
         self.0.with_value(|connection| {
@@ -222,6 +232,6 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
             }
         }
         // The others are answers to nothing that this engine was asked, or late ones.
-        Reply::Ready | Reply::Explored { .. } | Reply::Evaluated { .. } | Reply::Sampled { .. } => {}
+        Reply::Ready | Reply::Explored { .. } | Reply::Computed { .. } | Reply::Sampled { .. } => {}
     }
 }

@@ -1,11 +1,11 @@
 //! The page: shows experiments and changes them. It computes nothing; the worker does.
 
 mod app;
-mod batch;
 mod clipboard;
 mod control;
 mod extra;
 pub mod figure;
+mod jobs;
 mod lab;
 mod live;
 mod models;

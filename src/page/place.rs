@@ -25,14 +25,24 @@ pub enum Place {
     Linearity,
     /// A task whose true boundary is known.
     Gap,
+    /// Heavy batches.
+    Batches,
     /// The models' cards.
     Models,
 }
 
 impl Place {
     /// All of them, in the order of the navigation.
-    pub const ALL: [Self; 7] =
-        [Self::Lab, Self::Smallest, Self::Transfer, Self::Inside, Self::Linearity, Self::Gap, Self::Models];
+    pub const ALL: [Self; 8] = [
+        Self::Lab,
+        Self::Smallest,
+        Self::Transfer,
+        Self::Inside,
+        Self::Linearity,
+        Self::Gap,
+        Self::Batches,
+        Self::Models,
+    ];
 
     /// The name in links.
     pub fn key(self) -> &'static str {
@@ -43,6 +53,7 @@ impl Place {
             Self::Inside => "inside",
             Self::Linearity => "linearity",
             Self::Gap => "gap",
+            Self::Batches => "batches",
             Self::Models => "models",
         }
     }
@@ -56,6 +67,7 @@ impl Place {
             Self::Inside => "Inside",
             Self::Linearity => "Linearity",
             Self::Gap => "The gap",
+            Self::Batches => "Batches",
             Self::Models => "Models",
         }
     }

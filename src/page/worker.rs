@@ -3,7 +3,8 @@
 use leptos::prelude::*;
 
 use crate::engine::handle::Engine;
-use crate::engine::protocol::Reply;
+use crate::engine::protocol::{Reply, Request};
+use crate::nn::zoo::{self, ModelCard};
 use crate::trainer;
 use crate::trainer::handle::Trainer;
 
@@ -12,7 +13,19 @@ use crate::trainer::handle::Trainer;
 /// # Errors
 /// A sentence, if the browser refuses to start one.
 pub fn start(on_reply: impl Fn(Reply) + 'static, on_crash: impl Fn(String) + 'static) -> Result<Engine, String> {
-    Engine::start(&address("engine"), on_reply, on_crash)
+    let engine = Engine::start(&address("engine"), on_reply, on_crash)?;
+    let added = zoo::added();
+    if !added.is_empty() {
+        tell(&engine, &added);
+    }
+    Ok(engine)
+}
+
+/// Tells an engine of models that were trained while the page runs.
+pub fn tell(engine: &Engine, models: &[&ModelCard]) {
+    if let Ok(cards) = serde_json::to_string(models) {
+        engine.send(&Request::Models { cards });
+    }
 }
 
 /// Starts a trainer, as [`start`] starts an engine.

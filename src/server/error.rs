@@ -6,9 +6,13 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::jobs::StoreError;
 use crate::api::Problem;
-use crate::data::Dataset;
-use crate::experiment::Invalid;
+use crate::job::Refusal;
+use crate::job::kinds::KINDS;
+
+/// After how long one that was refused for now should come again, in seconds.
+const RETRY: u32 = 15;
 
 /// Why a request has no other answer. The message is what the client is told: a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -40,27 +44,38 @@ pub enum Error {
     /// The body took too long.
     #[error("the request took longer than {0} s to arrive; send it again")]
     Slow(u64),
-    /// The experiment has a number out of range.
+    /// The job is refused.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// Too few or too many pictures.
-    #[error("{asked} pictures are out of range: {dataset} has {most} test pictures, choose 1 to {most}")]
-    Pictures {
-        /// What was asked for.
-        asked: u32,
-        /// The data set.
-        dataset: Dataset,
-        /// How many there are.
-        most: u32,
+    Refused(#[from] Refusal),
+    /// No such kind of work.
+    #[error("there is no kind of work “{0}”: choose one of {known}", known = kinds())]
+    Kind(String),
+    /// Too many jobs wait or run already.
+    #[error("{most} batches {what} are waiting or running, and no more are taken; try again when one has ended")]
+    Quota {
+        /// Whose.
+        what: &'static str,
+        /// How many there may be.
+        most: u64,
     },
-    /// Too many wait already.
-    #[error("the server is busy with other batches and {waiting} are waiting; try again in {seconds} seconds")]
-    Busy {
-        /// How many wait.
-        waiting: usize,
-        /// When to try again.
-        seconds: u32,
-    },
+    /// No such job, or one that is forgotten.
+    #[error("there is no batch of this name; results are kept for some weeks only")]
+    NoSuchJob,
+    /// The query of the address cannot be used.
+    #[error("the number after “?table=” cannot be used: give a whole number from 0")]
+    Query,
+    /// No such trained model.
+    #[error("there is no trained model of this name; it is forgotten with the batch that trained it")]
+    NoSuchModel,
+    /// No such table among the results.
+    #[error("the batch has no table {0}; they are numbered from 0")]
+    NoSuchTable(usize),
+    /// Only the instructor may do this.
+    #[error("this needs the instructor’s key: send it as the header authorization: Bearer KEY")]
+    Key,
+    /// The store of jobs does not answer. Why is in the log.
+    #[error("the store of batches does not answer; try again in {RETRY} seconds")]
+    Store(StoreError),
     /// The server has been told to stop.
     #[error("the server is shutting down; try again when it is back")]
     ShuttingDown,
@@ -73,14 +88,16 @@ impl Error {
     /// The status of the answer.
     pub fn status_code(&self) -> StatusCode {
         match self {
-            Self::NoSuchAddress => StatusCode::NOT_FOUND,
+            Self::NoSuchAddress | Self::NoSuchJob | Self::NoSuchModel | Self::NoSuchTable(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Syntax(_) | Self::Incomplete => StatusCode::BAD_REQUEST,
-            Self::Shape(_) | Self::Invalid(_) | Self::Pictures { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Syntax(_) | Self::Incomplete | Self::Query => StatusCode::BAD_REQUEST,
+            Self::Shape(_) | Self::Refused(_) | Self::Kind(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Quota { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Key => StatusCode::FORBIDDEN,
+            Self::Store(_) | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -89,11 +106,24 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = (self.status_code(), Json(Problem { error: self.to_string() })).into_response();
-        if let Self::Busy { seconds, .. } = self {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Self::Store(error) = &self {
+            tracing::error!(%error, "the store does not answer");
+        }
+        if matches!(self, Self::Quota { .. } | Self::Store(_)) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY));
         }
         response
     }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn kinds() -> String {
+    KINDS.iter().map(|kind| kind.key).collect::<Vec<_>>().join(", ")
 }
 
 /// The answer to a request whose handler panicked.

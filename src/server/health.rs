@@ -1,19 +1,21 @@
 //! `GET /api/health` and `GET /api/ready`.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{AppState, Error};
-use crate::api::{Health, Ready};
+use crate::api::{Health, Problem, Ready};
 use crate::nn::zoo;
 
 /// Both.
-pub fn router() -> Router<AppState> {
-    Router::new().route("/health", get(health)).route("/ready", get(ready))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready))
 }
 
 /// The process lives.
+#[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, body = Health)))]
 async fn health(State(state): State<AppState>) -> Json<Health> {
     Json(Health {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -22,7 +24,13 @@ async fn health(State(state): State<AppState>) -> Json<Health> {
     })
 }
 
-/// New work is accepted. Everything is loaded before the server listens, so only a stop ends it.
+/// New work is accepted: the server has not been told to stop, and its store answers.
+#[utoipa::path(get, path = "/ready", tag = "server",
+    responses((status = 200, body = Ready), (status = 503, description = "Not now", body = Problem)))]
 async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, Error> {
-    if state.shutdown().has_begun() { Err(Error::ShuttingDown) } else { Ok(Json(Ready { ready: true })) }
+    if state.shutdown().has_begun() {
+        return Err(Error::ShuttingDown);
+    }
+    state.jobs().store.ping().await?;
+    Ok(Json(Ready { ready: true }))
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,10 +38,10 @@ pub async fn serve(listener: TcpListener, state: AppState) {
             let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
             (listener.accept().await, place)
         };
-        let (stream, place) = tokio::select! {
+        let (stream, address, place) = tokio::select! {
             () = shutdown.begun() => break,
             (accepted, place) = accepted => match accepted {
-                Ok((stream, _)) => (stream, place),
+                Ok((stream, address)) => (stream, address, place),
                 Err(error) => {
                     refused(&error).await;
                     continue;
@@ -50,7 +50,11 @@ pub async fn serve(listener: TcpListener, state: AppState) {
         };
         // Progress lines are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
-        let service = app.clone().map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
+        let service = app.clone().map_request(move |request: Request<Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo(address));
+            request
+        });
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -3,7 +3,7 @@
 import { expect, openLab, settled, test } from "./lab.js";
 import { openStudy } from "./study.js";
 
-const PAGES = ["Lab", "Smallest δ", "Transfer", "Inside", "Linearity", "The gap", "Models"];
+const PAGES = ["Lab", "Smallest δ", "Transfer", "Inside", "Linearity", "The gap", "Batches", "Models"];
 
 test("every page is there, and keeps picture and model", async ({ page }) => {
   await openLab(page, "?data=digits&picture=7&model=adversarial");

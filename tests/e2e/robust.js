@@ -1,7 +1,7 @@
 // The panel that counts.
 
 export const panel = (page) => page.getByRole("region", { name: "Robust accuracy" });
-export const report = (page) => panel(page).getByRole("status");
+export const report = (page) => panel(page).locator(".batch-line");
 export const count = (page) => panel(page).getByRole("button", { name: "Count" }).click();
 
 /** What was counted: right before the attack and after it, and the rows of the table by class. */

@@ -4,7 +4,10 @@
 
 mod api;
 mod command;
-mod robust_accuracy;
+mod jobs;
+mod killed;
+mod postgres;
 mod site;
 mod socket;
+mod store;
 mod support;

@@ -9,7 +9,7 @@ use crate::support::{HASHED, Lab, SCRIPT};
 
 #[tokio::test]
 async fn every_file_has_its_type() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     for (address, kind) in [
         ("/", "text/html; charset=utf-8"),
         (HASHED, "text/javascript; charset=utf-8"),
@@ -28,7 +28,7 @@ async fn every_file_has_its_type() {
 
 #[tokio::test]
 async fn the_smallest_form_that_the_browser_takes_is_sent() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     let plain = lab.get(HASHED).await;
     assert_eq!(plain.header(header::CONTENT_ENCODING), "");
     for (accepts, sent) in [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("br;q=0, gzip", "gzip"), ("identity", "")] {
@@ -49,7 +49,7 @@ async fn the_smallest_form_that_the_browser_takes_is_sent() {
 
 #[tokio::test]
 async fn places_within_the_page_are_the_page_and_missing_files_are_missing() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     let page = lab.get("/").await.body;
     for address in ["/lab", "/lab?data=digits&eps=0.3", "/course/chapter-2", "/course/", "/assets"] {
         let answer = lab.get(address).await;
@@ -67,7 +67,7 @@ async fn places_within_the_page_are_the_page_and_missing_files_are_missing() {
 
 #[tokio::test]
 async fn addresses_with_a_hash_are_kept_for_ever_and_others_are_asked_for_again() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     for address in [HASHED, "/page-0123456789abcdef_bg.wasm", "/engine_loader.js?v=89abcdef"] {
         assert_eq!(lab.get(address).await.header(header::CACHE_CONTROL), "public, max-age=31536000, immutable");
     }
@@ -78,7 +78,7 @@ async fn addresses_with_a_hash_are_kept_for_ever_and_others_are_asked_for_again(
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_sent_again() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     for address in ["/", "/lab", HASHED, "/assets/data/test-0.png"] {
         let first = lab.get(address).await;
         let tag = first.header(header::ETAG);
@@ -98,7 +98,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 
 #[tokio::test]
 async fn head_says_what_get_would() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     for address in ["/", "/lab", HASHED, "/api/health"] {
         let get = lab.get(address).await;
         let head = lab.ask(Request::head(address).body(Body::empty()).unwrap()).await;
@@ -111,7 +111,7 @@ async fn head_says_what_get_would() {
 
 #[tokio::test]
 async fn the_page_answers_only_to_reading() {
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     for address in ["/", HASHED] {
         let answer = lab.ask(Request::post(address).body(Body::empty()).unwrap()).await;
         assert_eq!((answer.status, answer.header(header::ALLOW)), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
@@ -123,7 +123,7 @@ async fn every_answer_forbids_what_the_page_does_not_need() {
     use base64::Engine as _;
     use sha2::{Digest, Sha256};
 
-    let lab = Lab::default();
+    let lab = Lab::open().await;
     let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT));
     for address in ["/", "/lab", HASHED, "/missing.js", "/api/health", "/api/none"] {
         let answer = lab.get(address).await;

@@ -1,42 +1,33 @@
 //! Over a real socket: what only a connection shows.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use epsilon_lab::api::{ROBUST_ACCURACY, RobustAccuracy};
-use epsilon_lab::experiment::Experiment;
-use epsilon_lab::server::{AppState, Count, Limits, serve};
-use tempfile::TempDir;
+use epsilon_lab::api::{JOBS, JobState, JobView};
+use epsilon_lab::server::jobs::Quotas;
+use epsilon_lab::server::{Limits, serve};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{HASHED, at_once, built, state};
+use crate::support::{HASHED, Lab, question};
 
 const SOON: Duration = Duration::from_secs(5);
 
 /// A server that listens on a port of its own.
 struct Listening {
     address: std::net::SocketAddr,
-    state: AppState,
+    lab: Lab,
     ended: JoinHandle<()>,
-    _dist: TempDir,
 }
 
 async fn listen(limits: Limits) -> Listening {
-    listen_and(limits, Arc::new(at_once)).await
-}
-
-async fn listen_and(limits: Limits, count: Arc<Count>) -> Listening {
-    let dist = built();
-    let state = state(dist.path(), limits, count);
+    let lab = Lab::with(limits, Quotas::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ended = tokio::spawn(serve(listener, state.clone()));
-    Listening { address, state, ended, _dist: dist }
+    let ended = tokio::spawn(serve(listener, lab.state.clone()));
+    Listening { address, lab, ended }
 }
 
 impl Listening {
@@ -112,131 +103,95 @@ async fn told_to_stop_the_server_closes_idle_connections_accepts_no_more_and_end
     let mut bytes = [0; 4096];
     let read = idle.read(&mut bytes).await.unwrap();
     assert!(bytes[..read].starts_with(b"HTTP/1.1 200 OK"));
-    lab.state.shutdown().begin();
+    lab.lab.state.shutdown().begin();
     timeout(SOON, lab.ended).await.expect("the server does not end").unwrap();
     assert_eq!(rest(idle).await, "");
     assert!(TcpStream::connect(lab.address).await.is_err());
 }
 
-/// Work that is done one chunk at a time, when the test says so.
-struct Held {
-    go: mpsc::Sender<()>,
-    begun: Arc<AtomicUsize>,
-}
-
-fn held() -> (Held, Arc<Count>) {
-    let (go, wait) = mpsc::channel();
-    let (wait, begun) = (Mutex::new(wait), Arc::new(AtomicUsize::new(0)));
-    let counter = begun.clone();
-    let count = move |experiment: &Experiment, pictures| {
-        counter.fetch_add(1, Ordering::SeqCst);
-        wait.lock().unwrap().recv().ok();
-        at_once(experiment, pictures)
-    };
-    (Held { go, begun }, Arc::new(count))
-}
-
-/// Waits until no chunk has begun for a while, and says how many have.
-async fn quiet(begun: &AtomicUsize) -> usize {
+/// The next event: its id and the job as it stood.
+async fn event(stream: &mut BufReader<TcpStream>) -> Option<(u64, JobView)> {
+    let (mut id, mut line) = (0, String::new());
     loop {
-        let before = begun.load(Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        if begun.load(Ordering::SeqCst) == before {
-            return before;
+        line.clear();
+        let read = timeout(SOON, stream.read_line(&mut line)).await.expect("nothing comes").unwrap();
+        if read == 0 {
+            return None;
+        }
+        if let Some(text) = line.strip_prefix("id: ") {
+            id = text.trim().parse().unwrap();
+        }
+        if let Some(text) = line.strip_prefix("data: ") {
+            return Some((id, serde_json::from_str(text).unwrap()));
         }
     }
 }
 
-fn one_thread() -> Limits {
-    Limits { threads: 1, ..Limits::default() }
-}
-
-/// The request for all 1,000 pictures, in 63 chunks.
-fn batch() -> String {
-    let question = RobustAccuracy { experiment: Experiment::default(), pictures: 1000 };
-    let body = serde_json::to_string(&question).unwrap();
-    format!(
-        "POST {ROBUST_ACCURACY} HTTP/1.1\r\nHost: lab\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// The next line of the stream that has this in it.
-async fn line_with(stream: &mut BufReader<TcpStream>, wanted: &str) -> String {
-    let mut line = String::new();
-    while !line.contains(wanted) {
-        line.clear();
-        let read = timeout(SOON, stream.read_line(&mut line)).await.expect("nothing comes").unwrap();
-        assert!(read > 0, "the stream ended before {wanted}");
+impl Listening {
+    /// Follows a job, from after an event if one is known.
+    async fn follow(&self, id: &str, heard: Option<u64>) -> BufReader<TcpStream> {
+        let heard = heard.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+        let request = format!("GET {JOBS}/{id}/events HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{heard}\r\n");
+        BufReader::new(self.send(&request).await)
     }
-    line
 }
 
 #[tokio::test]
-async fn chunks_arrive_when_they_are_done_not_at_the_end() {
-    let (held, count) = held();
-    let lab = listen_and(one_thread(), count).await;
-    let mut stream = BufReader::new(lab.send(&batch()).await);
-    line_with(&mut stream, "\"start\"").await;
-    for from in [0, 16, 32] {
-        held.go.send(()).unwrap();
-        line_with(&mut stream, &format!("\"from\":{from},")).await;
-        assert!(held.begun.load(Ordering::SeqCst) <= from / 16 + 2);
+async fn events_tell_of_a_job_until_it_has_ended_each_with_more_than_the_one_before() {
+    let lab = listen(Limits::default()).await;
+    let question = question(200);
+    let id = lab.lab.submit(&question).await;
+    let mut stream = lab.follow(&id, None).await;
+    let (revision, first) = event(&mut stream).await.unwrap();
+    assert_eq!((revision, first.state, first.done), (0, JobState::Queued, 0));
+    lab.lab.compute();
+    let mut before = (revision, first);
+    while let Some((revision, job)) = event(&mut stream).await {
+        assert!(revision > before.0 && job.done >= before.1.done && job.share >= before.1.share);
+        before = (revision, job);
     }
-    drop(held.go);
-    line_with(&mut stream, "\"done\"").await;
-}
-
-#[tokio::test]
-async fn a_client_that_goes_away_ends_its_batch() {
-    let (held, count) = held();
-    let lab = listen_and(one_thread(), count).await;
-    let mut stream = BufReader::new(lab.send(&batch()).await);
-    held.go.send(()).unwrap();
-    line_with(&mut stream, "\"from\"").await;
-    drop(stream);
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    // From here on work would be done at once, if there were any.
-    let before = quiet(&held.begun).await;
-    drop(held.go);
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    assert!(before <= 3 && held.begun.load(Ordering::SeqCst) == before, "{before} chunks of 63 had begun");
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_pauses_its_batch_and_loses_it_in_the_end() {
-    // Lines so long that they fill every buffer on the way.
-    let begun = Arc::new(AtomicUsize::new(0));
-    let counter = begun.clone();
-    let long = move |_: &Experiment, _| {
-        counter.fetch_add(1, Ordering::SeqCst);
-        epsilon_lab::evaluate::Tally { classes: vec![Default::default(); 100_000], gradients: 0 }
-    };
-    let limits = Limits { running: 1, waiting: 1, patience: Duration::from_millis(800), ..one_thread() };
-    let lab = listen_and(limits, Arc::new(long)).await;
-    let stream = lab.send(&batch()).await;
-    while begun.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!((before.1.state, before.1.share), (JobState::Done, 1.0));
+    assert_eq!(before.1.report, lab.lab.job(&id).await.report);
+    // Who comes later hears the end, once.
+    for heard in [None, Some(2), Some(before.0)] {
+        let mut stream = lab.follow(&id, heard).await;
+        assert_eq!(event(&mut stream).await.unwrap(), before);
+        assert!(event(&mut stream).await.is_none());
     }
-    let paused = quiet(&begun).await;
-    assert!((1..63).contains(&paused), "{paused} chunks of 63");
-    // One batch runs at a time: the next begins when this one has been given up.
-    let mut next = BufReader::new(lab.send(&batch()).await);
-    line_with(&mut next, "\"start\"").await;
-    drop(stream);
 }
 
 #[tokio::test]
-async fn a_batch_that_runs_when_the_server_is_told_to_stop_is_told_so() {
-    let (held, count) = held();
-    let lab = listen_and(one_thread(), count).await;
-    let mut stream = BufReader::new(lab.send(&batch()).await);
-    held.go.send(()).unwrap();
-    line_with(&mut stream, "\"from\":0,").await;
-    lab.state.shutdown().begin();
-    let last = line_with(&mut stream, "\"error\"").await;
-    assert!(last.contains("the server is shutting down"), "{last}");
+async fn who_has_heard_of_the_present_state_hears_of_the_next_one_first() {
+    let lab = listen(Limits::default()).await;
+    let id = lab.lab.submit(&question(100)).await;
+    let mut stream = lab.follow(&id, Some(0)).await;
+    lab.lab.compute();
+    assert!(event(&mut stream).await.unwrap().0 > 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_nobody_up() {
+    let lab = listen(Limits::default()).await;
+    let id = lab.lab.submit(&question(300)).await;
+    let _idle = lab.follow(&id, None).await;
+    let mut stream = lab.follow(&id, None).await;
+    lab.lab.compute();
+    let mut last = None;
+    while let Some((_, job)) = event(&mut stream).await {
+        last = Some(job.state);
+    }
+    assert_eq!(last, Some(JobState::Done));
+}
+
+#[tokio::test]
+async fn told_to_stop_the_server_ends_streams_and_the_job_can_go_on_later() {
+    let lab = listen(Limits::default()).await;
+    let id = lab.lab.submit(&question(500)).await;
+    let mut stream = lab.follow(&id, None).await;
+    assert!(event(&mut stream).await.is_some());
+    lab.lab.state.shutdown().begin();
+    assert!(event(&mut stream).await.is_none());
     timeout(SOON, lab.ended).await.expect("the server does not end").unwrap();
-    drop(held.go);
+    let stored = lab.lab.runner.store.job(&id).await.unwrap().unwrap();
+    assert!(!stored.state.has_ended());
 }

@@ -1,19 +1,26 @@
 //! A small built page, the server on it, and requests to that.
 
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use epsilon_lab::api::{JOBS, JobRequest, JobView};
+use epsilon_lab::attack::Method;
 use epsilon_lab::cli::pack::pack;
-use epsilon_lab::evaluate::{Count as Counted, Tally};
+use epsilon_lab::data::Dataset;
 use epsilon_lab::experiment::Experiment;
-use epsilon_lab::server::{AppState, Count, Limits, Site, app};
+use epsilon_lab::job::robust_accuracy::RobustAccuracy;
+use epsilon_lab::job::{Report, Work};
+use epsilon_lab::library::Library;
+use epsilon_lab::server::jobs::{Quotas, Runner, Store};
+use epsilon_lab::server::{AppState, Jobs, Limits, Site, app};
 use http_body_util::BodyExt;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tower::ServiceExt;
 
 pub const SCRIPT: &str = "import('/page-0123456789abcdef.js')";
@@ -46,22 +53,41 @@ pub fn built() -> TempDir {
     dist
 }
 
-/// Counts every picture as robust, in no time.
-pub fn at_once(_: &Experiment, pictures: Range<u32>) -> Tally {
-    let n = pictures.len() as u32;
-    Tally { classes: vec![Counted { pictures: n, clean: n, robust: n }], gradients: u64::from(n) }
+/// The shipped models and pictures.
+pub fn library() -> Arc<Library> {
+    static LIBRARY: LazyLock<Arc<Library>> =
+        LazyLock::new(|| Arc::new(Library::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")).unwrap()));
+    LIBRARY.clone()
 }
 
-/// The state of a server for this page.
-pub fn state(dist: &Path, limits: Limits, count: Arc<Count>) -> AppState {
-    AppState::new(Site::open(dist).unwrap(), count, limits)
+/// A small batch: how many of the first so many digits withstand one step at two ε.
+pub fn question(pictures: u32) -> RobustAccuracy {
+    let mut experiment = Experiment { dataset: Dataset::Digits, seed: 3, ..Experiment::default() };
+    experiment.attack.method = Method::FGSM;
+    let epsilons = vec![0.05, 0.15];
+    RobustAccuracy { epsilons, ..RobustAccuracy::of(&experiment, pictures) }.tidy()
 }
+
+/// The request for a batch.
+pub fn request<W: Work>(question: &W) -> String {
+    let question = serde_json::to_value(question).unwrap();
+    serde_json::to_string(&JobRequest { kind: W::KIND.into(), question }).unwrap()
+}
+
+/// A report as it arrives: numbers that were written and read.
+pub fn sent(report: Report) -> Report {
+    serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap()
+}
+
+/// The instructor's key of every server here.
+pub const KEY: &str = "an-instructors-key";
 
 /// A server for a built page, without a socket.
 pub struct Lab {
     pub state: AppState,
-    app: Router,
-    _dist: TempDir,
+    pub app: Router,
+    pub runner: Runner,
+    _folders: [TempDir; 2],
 }
 
 /// What came back, all of it.
@@ -86,17 +112,50 @@ impl Answer {
     }
 }
 
-impl Default for Lab {
-    fn default() -> Self {
-        Self::new(Limits::default(), Arc::new(at_once))
-    }
-}
-
 impl Lab {
-    pub fn new(limits: Limits, count: Arc<Count>) -> Self {
-        let dist = built();
-        let state = state(dist.path(), limits, count);
-        Self { app: app(state.clone()), state, _dist: dist }
+    /// A server that computes nothing, until [`Self::compute`].
+    pub async fn open() -> Self {
+        Self::with(Limits::default(), Quotas::default()).await
+    }
+
+    pub async fn with(limits: Limits, quotas: Quotas) -> Self {
+        let (dist, data) = (built(), tempfile::tempdir().unwrap());
+        let store = Store::in_file(&data.path().join("jobs.sqlite")).await.unwrap();
+        let news = Arc::<Notify>::default();
+        let jobs = Jobs::new(store.clone(), library(), news.clone(), quotas, Some(KEY), "tested");
+        let (work, models) = (jobs.work.clone(), jobs.models.clone());
+        let runner = Runner { name: "tester".into(), threads: 2, store, models, materials: library(), work, news };
+        let state = AppState::new(Site::open(dist.path()).unwrap(), jobs, limits);
+        Self { app: app(state.clone()), state, runner, _folders: [dist, data] }
+    }
+
+    /// Computes from now on.
+    pub fn compute(&self) {
+        tokio::spawn(self.runner.clone().run(self.state.shutdown().clone()));
+    }
+
+    /// Asks for a batch and gives its name.
+    pub async fn submit<W: Work>(&self, question: &W) -> String {
+        let answer = self.post(JOBS, request(question)).await;
+        assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A job as it stands.
+    pub async fn job(&self, id: &str) -> JobView {
+        serde_json::from_slice(&self.get(&format!("{JOBS}/{id}")).await.body).unwrap()
+    }
+
+    /// A job when it has ended.
+    pub async fn ended(&self, id: &str) -> JobView {
+        for _ in 0..600 {
+            let job = self.job(id).await;
+            if job.state.has_ended() {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the job does not end");
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {

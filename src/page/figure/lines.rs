@@ -10,10 +10,16 @@ use web_sys::HtmlCanvasElement;
 use super::chart::{self, Axes, Line, write};
 use super::curve::chart_plate;
 use super::frame::{Frame, frame};
-use super::palette::Rgb;
+use super::palette::{self, Rgb};
 use super::stage::{Size, Stage, calm, prepare};
 use super::theme::{FONT, Theme, theme};
 use super::{download, format};
+
+/// Most symbols on a line.
+const MARKS: usize = 17;
+
+/// The classes' colours in an order in which neighbours are far apart.
+const ORDER: [usize; 10] = [0, 2, 4, 3, 6, 9, 7, 8, 1, 5];
 
 /// Which of the theme's colours a line has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub enum Tone {
     Faint,
     /// A class's own colour.
     Class(usize),
+    /// One of several that are equally important: a colour and a symbol of its own.
+    Nth(usize),
 }
 
 impl Tone {
@@ -41,6 +49,7 @@ impl Tone {
             Self::Soft => theme.ink_soft,
             Self::Faint => theme.line.mix(theme.ink_soft, 0.35),
             Self::Class(class) => theme.class(class),
+            Self::Nth(n) => theme.class(ORDER[n % ORDER.len()]),
         }
     }
 
@@ -77,6 +86,12 @@ pub struct Lines {
     pub now: Option<f64>,
     /// A horizontal line, with its name.
     pub level: Option<(f64, String)>,
+    /// Ends of the horizontal axis; none for those of the values.
+    pub x_range: Option<[f64; 2]>,
+    /// Ends of the vertical axis; none for those of the values.
+    pub y_range: Option<[f64; 2]>,
+    /// Whether the vertical axis is in percent.
+    pub share: bool,
 }
 
 impl Lines {
@@ -89,6 +104,9 @@ impl Lines {
     }
 
     fn number(&self, height: f64) -> String {
+        if self.share {
+            return format!("{} %", format::number(100.0 * height as f32, 3));
+        }
         format::number(if self.logarithmic { 10f64.powf(height) } else { height } as f32, 3)
     }
 
@@ -107,12 +125,13 @@ impl Lines {
     fn describe(&self) -> String {
         let of = |series: &Series| {
             let sound = || series.points.iter().filter(|point| point.1.is_finite());
-            let number = |value: f64| format::number(value as f32, 3);
+            let place = |value: f64| format::number(value as f32, 3);
+            let number = |value: f64| if self.share { format::percent(value as f32) } else { place(value) };
             match (sound().next(), sound().next_back()) {
                 (Some(first), Some(last)) => {
                     let least = sound().map(|point| point.1).fold(f64::INFINITY, f64::min);
                     let greatest = sound().map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
-                    let (from, to) = (number(first.0), number(last.0));
+                    let (from, to) = (place(first.0), place(last.0));
                     format!(
                         "{}: {} at {from}, {} at {to}, between {} and {}.",
                         series.name,
@@ -148,7 +167,11 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     let all = || data.series.iter().flat_map(|series| &series.points);
     let heights = all().map(|point| data.height(point.1));
     let level = data.level.iter().map(|(level, _)| data.height(*level));
-    let (x, y) = (Lines::range(all().map(|point| point.0), 0.02)?, Lines::range(heights.chain(level), 0.06)?);
+    let fixed = |ends: Option<[f64; 2]>, margin: f64| {
+        ends.map(|[from, to]| from - margin * (to - from)..to + margin * (to - from))
+    };
+    let x = fixed(data.x_range, 0.02).or_else(|| Lines::range(all().map(|point| point.0), 0.02))?;
+    let y = fixed(data.y_range, 0.03).or_else(|| Lines::range(heights.chain(level), 0.06))?;
 
     // The names stand in rows above the field, each after a piece of its line.
     let mut rows = vec![Vec::new()];
@@ -186,6 +209,19 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
             chart::dot(&context, place, theme.stroke(3.2), series.tone.colour(theme), theme.panel);
         }
     }
+    // Symbols tell lines apart without colour, where there is room for them.
+    context.set_font(&format!("{}px {FONT}", 0.8 * text));
+    for series in &data.series {
+        if let Tone::Nth(n) = series.tone {
+            context.set_fill_style_str(&series.tone.colour(theme).css());
+            let every = series.points.len().div_ceil(MARKS).max(1);
+            for (x, y) in series.points.iter().step_by(every).filter(|(_, y)| data.height(*y).is_finite()) {
+                let place = (mapping.across(*x), mapping.down(data.height(*y)));
+                write(&context, palette::symbol(n), place, "center", "middle");
+            }
+        }
+    }
+    context.set_font(&format!("{text}px {FONT}"));
     if let Some(now) = data.now.filter(|now| (mapping.x.0..=mapping.x.1).contains(now)) {
         let field = [left, field_top, right, bottom];
         chart::vertical(&context, field, mapping.across(now), theme.accent, theme.stroke(1.5), &[5.0, 4.0]);
@@ -215,6 +251,10 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
                 context.move_to(x, y);
                 context.line_to(x + 1.6 * text, y);
                 context.stroke();
+                if let Tone::Nth(n) = series.tone {
+                    context.set_fill_style_str(&colour.css());
+                    write(&context, palette::symbol(n), (x + 0.8 * text, y), "center", "middle");
+                }
             }
             context.set_fill_style_str(&theme.ink.css());
             write(&context, &series.name, (x + 2.0 * text, y), "left", "middle");

@@ -6,6 +6,8 @@
 
 use std::sync::OnceLock;
 
+/// Where no class is known.
+pub const UNKNOWN: u8 = 255;
 /// How many classes have a colour of their own.
 pub const CLASSES: usize = 10;
 
@@ -183,8 +185,11 @@ impl Regions {
         Self { table: (0..CLASSES * 256).map(|i| shade(i / 256, i % 256)).collect() }
     }
 
-    /// The colour of a class at a confidence from 0 to 255.
+    /// The colour of a class at a confidence from 0 to 255; nothing where no class is known.
     pub fn colour(&self, class: u8, confidence: u8) -> [u8; 4] {
+        if class == UNKNOWN {
+            return [0; 4];
+        }
         self.table[usize::from(class) % CLASSES * 256 + usize::from(confidence)]
     }
 }

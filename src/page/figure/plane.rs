@@ -12,7 +12,7 @@ use super::bars::Classes;
 use super::chart::{self, Axes, Mapping, write};
 use super::curve::chart_plate;
 use super::frame::{Frame, frame};
-use super::palette::{CLASSES, Regions, Rgb};
+use super::palette::{CLASSES, Regions, Rgb, UNKNOWN};
 use super::stage::{Size, Stage, calm, new_canvas, prepare, put_pixels};
 use super::theme::{FONT, Theme, theme};
 use super::{download, format};
@@ -64,7 +64,7 @@ impl PlaneDrawing {
 
     fn describe(&self) -> String {
         let mut counts = [0_usize; CLASSES];
-        for class in &self.part.classes {
+        for class in self.part.classes.iter().filter(|class| **class != UNKNOWN) {
             counts[usize::from(*class) % CLASSES] += 1;
         }
         let mut order: Vec<usize> = (0..CLASSES).filter(|class| counts[*class] > 0).collect();
@@ -132,7 +132,7 @@ fn class_at(part: &PlanePart, (a, b): (f64, f64)) -> Option<usize> {
     let (column, row) = ((a - a0) / (a1 - a0) * n, (b1 - b) / (b1 - b0) * n);
     let inside = |value: f64| value >= 0.0 && value < n;
     let index = (inside(column) && inside(row)).then(|| row as usize * usize::from(part.side) + column as usize)?;
-    part.classes.get(index).map(|class| usize::from(*class))
+    part.classes.get(index).filter(|class| **class != UNKNOWN).map(|class| usize::from(*class))
 }
 
 /// Draws planes and keeps what the next drawing can use again.
@@ -357,7 +357,7 @@ fn linearised(context: &CanvasRenderingContext2d, theme: &Theme, data: &PlaneDra
 /// For each class its sample with the greatest depth, and that depth.
 fn deepest(classes: &[u8], depth: &[u16]) -> [(u16, usize); CLASSES] {
     let mut deepest = [(0_u16, 0_usize); CLASSES];
-    for (i, (class, depth)) in classes.iter().zip(depth).enumerate() {
+    for (i, (class, depth)) in classes.iter().zip(depth).enumerate().filter(|(_, (class, _))| **class != UNKNOWN) {
         let best = &mut deepest[usize::from(*class) % CLASSES];
         if *depth > best.0 {
             *best = (*depth, i);
@@ -669,10 +669,14 @@ fn legend(part: Signal<Option<Arc<PlanePart>>>, theme: Signal<Arc<Theme>>) -> An
         <div class="plane-legend">
             <ul>
                 <li><span aria-hidden="true">"○"</span>" x"</li>
-                <li><span aria-hidden="true">"●"</span>" iterates, projected"</li>
-                <li><span aria-hidden="true">"◎"</span>" on screen"</li>
-                <li><span aria-hidden="true">"×"</span>" last"</li>
-                <li><span class="ball-key" aria-hidden="true"></span>" the ball ‖δ‖ ≤ ε"</li>
+                <Show when=move || part.with(|part| part.as_ref().is_none_or(|part| !part.path.is_empty()))>
+                    <li><span aria-hidden="true">"●"</span>" iterates, projected"</li>
+                    <li><span aria-hidden="true">"◎"</span>" on screen"</li>
+                    <li><span aria-hidden="true">"×"</span>" last"</li>
+                </Show>
+                <Show when=move || part.with(|part| part.as_ref().is_none_or(|part| !part.ball.is_empty()))>
+                    <li><span class="ball-key" aria-hidden="true"></span>" the ball ‖δ‖ ≤ ε"</li>
+                </Show>
                 <Show when=move || part.with(|part| part.as_ref().is_some_and(|part| !part.lines.is_empty()))>
                     <li><span aria-hidden="true">"╌"</span>" nearest boundary, linearised"</li>
                 </Show>

@@ -105,7 +105,7 @@ fn pace(subject: Subject) -> AnyView {
             y: "α".into(),
             logarithmic: true,
             now: Some(step as f64),
-            level: None,
+            ..Lines::default()
         })
     });
     view! { <LineChart lines=lines caption=subject.caption("The step size adapts itself") name=subject.file("step-size") /> }
@@ -187,7 +187,7 @@ fn weights(subject: Subject) -> AnyView {
                 y: if c { "weight c of the goal" } else { "length of δ" }.into(),
                 logarithmic: c,
                 now: None,
-                level: None,
+                ..Lines::default()
             })
         })
     };
@@ -285,7 +285,7 @@ fn path(subject: Subject) -> AnyView {
             y: "degrees, pixels".into(),
             logarithmic: false,
             now: Some(step as f64),
-            level: None,
+            ..Lines::default()
         })
     });
     view! { <LineChart lines=lines caption=subject.caption("Rotation and shift at each step") name=subject.file("path") /> }
@@ -379,6 +379,7 @@ fn queries(subject: Subject) -> AnyView {
             logarithmic: false,
             now: steps.get(step).map(|queries| f64::from(*queries)),
             level: Some(level),
+            ..Lines::default()
         })
     });
     view! {

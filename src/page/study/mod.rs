@@ -13,4 +13,5 @@ pub use gap::GapPage;
 pub use inside::InsidePage;
 pub use linearity::LinearityPage;
 pub use smallest::SmallestPage;
+pub use subject::{Offers, SubjectBar};
 pub use transfer::TransferPage;
