@@ -6,8 +6,6 @@ use crate::nn::{Classifier, softmax};
 use crate::random::{Random, Stream};
 use crate::threat::{Norm, length};
 
-/// Points of the plane that are classified at once.
-const BATCH: usize = 64;
 /// Below this length a direction is taken as none.
 const NO_LENGTH: f64 = 1e-6;
 /// How much larger than its contents the view is.
@@ -134,24 +132,18 @@ impl Plane {
         side: usize,
         cells: &[(usize, usize)],
     ) -> Sampled {
-        let pixels = self.origin.len();
         let classes = classifier.classes();
         let [a0, a1, b0, b1] = extent;
-        let mut pictures = vec![0.0; BATCH * pixels];
-        let mut logits = vec![0.0; BATCH * classes];
+        let share = |i: usize| (i as f32 + 0.5) / side as f32;
+        let point = |&(row, column): &_| [a0 + share(column) * (a1 - a0), b1 - share(row) * (b1 - b0)];
+        let points: Vec<[f32; 2]> = cells.iter().map(point).collect();
+        let mut logits = vec![0.0; points.len() * classes];
+        classifier.logits_on_plane([&self.origin, &self.u, &self.v], &points, &mut logits);
         let mut sampled = Sampled::default();
-        for cells in cells.chunks(BATCH) {
-            for (&(row, column), picture) in cells.iter().zip(pictures.chunks_exact_mut(pixels)) {
-                let share = |i: usize| (i as f32 + 0.5) / side as f32;
-                self.at(a0 + share(column) * (a1 - a0), b1 - share(row) * (b1 - b0), picture);
-            }
-            let logits = &mut logits[..cells.len() * classes];
-            classifier.logits(&pictures[..cells.len() * pixels], logits);
-            for logits in logits.chunks_exact(classes) {
-                let (class, probability) = softmax::confidence(logits);
-                sampled.classes.push(class as u8);
-                sampled.confidence.push((probability * 255.0 + 0.5) as u8);
-            }
+        for logits in logits.chunks_exact(classes) {
+            let (class, probability) = softmax::confidence(logits);
+            sampled.classes.push(class as u8);
+            sampled.confidence.push((probability * 255.0 + 0.5) as u8);
         }
         sampled
     }

@@ -36,6 +36,15 @@ pub trait Classifier {
     /// If a length does not fit.
     fn logits(&mut self, images: &[f32], logits: &mut [f32]);
 
+    /// Writes the logits of pictures of a plane: x + a·u + b·v for each of `points` (a, b). The first layer's sums are
+    /// affine in a and b, which may be made use of; then these logits are those of [`Self::logits`] within rounding.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    fn logits_on_plane(&mut self, plane: [&[f32]; 3], points: &[[f32; 2]], logits: &mut [f32]) {
+        logits_of_each(self, plane, points, logits);
+    }
+
     /// Writes the logits, asks `cotangent` for ∂objective/∂logits (given logits, to be written, both (N, K)), and writes
     /// the gradient ∂objective/∂images, as long as `images`.
     ///
@@ -50,4 +59,25 @@ pub trait Classifier {
         cotangent: &mut dyn FnMut(&[f32], &mut [f32]),
         gradient: &mut [f32],
     );
+}
+
+/// Makes the pictures of a plane one by one, and writes their logits.
+fn logits_of_each(
+    classifier: &mut (impl Classifier + ?Sized),
+    [x, u, v]: [&[f32]; 3],
+    points: &[[f32; 2]],
+    logits: &mut [f32],
+) {
+    /// Pictures that are made before they are classified.
+    const SOME: usize = 64;
+    let (pixels, classes) = (x.len(), classifier.classes());
+    let mut pictures = vec![0.0; SOME.min(points.len()) * pixels];
+    for (points, logits) in points.chunks(SOME).zip(logits.chunks_mut(SOME * classes)) {
+        for ([a, b], picture) in points.iter().zip(pictures.chunks_exact_mut(pixels)) {
+            for (((pixel, &x), &u), &v) in picture.iter_mut().zip(x).zip(u).zip(v) {
+                *pixel = x + a * u + b * v;
+            }
+        }
+        classifier.logits(&pictures[..points.len() * pixels], logits);
+    }
 }

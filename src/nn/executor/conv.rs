@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::affine::{Affine, Line};
 use super::aligned::Aligned;
 use super::greatest::greatest_of_four;
 use super::plan::{Clip, INACTIVE, Notes, Step};
@@ -178,7 +179,13 @@ impl Step for Conv {
     }
 
     fn scratch(&self) -> usize {
-        self.padded() + self.winograd.as_ref().map_or(0, Winograd::scratch)
+        let window = self.cells.len() * self.bias.len();
+        (self.padded() + self.winograd.as_ref().map_or(0, Winograd::scratch)).max(window)
+    }
+
+    fn affine(&self) -> Option<&dyn Affine> {
+        // Larger windows are rare.
+        matches!(self.cells.len(), 1 | CELLS).then_some(self)
     }
 
     fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
@@ -200,6 +207,73 @@ impl Step for Conv {
             let marks = &notes.marks[picture * self.marks()..][..self.marks()];
             self.width.run(Scatter { conv: self, marks, cotangent, padded });
             self.geometry.crop(padded, gradient);
+        }
+    }
+}
+
+/// The sums of a window are side by side: (window, cell, channel), the channels in whole panels.
+impl Affine for Conv {
+    fn sums(&self) -> usize {
+        self.output() / self.geometry.out * self.cells.len() * self.bias.len()
+    }
+
+    fn sum(&self, picture: &[f32], sums: &mut [f32], scratch: &mut [f32]) {
+        let padded = &mut scratch[..self.padded()];
+        padded.fill(0.0);
+        self.geometry.pad(picture, padded);
+        self.width.run(Sum { conv: self, padded, sums });
+    }
+
+    fn add_biases(&self, sums: &mut [f32]) {
+        for sums in sums.chunks_exact_mut(self.bias.len()) {
+            sums.iter_mut().zip(&*self.bias).for_each(|(sum, bias)| *sum += bias);
+        }
+    }
+
+    fn finish(&self, line: Line, output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
+        let (channels, clip) = (self.geometry.out, self.geometry.clip);
+        let sums = &mut scratch[..self.cells.len() * self.bias.len()];
+        let windows = output.chunks_exact_mut(channels).zip(notes.marks.chunks_exact_mut(channels));
+        for (window, (output, marks)) in windows.enumerate() {
+            line.write(window * sums.len(), sums);
+            if self.cells.len() == 1 {
+                output.copy_from_slice(&sums[..channels]);
+                clip.apply(output, marks);
+            } else {
+                let cells = std::array::from_fn(|cell| &sums[cell * self.bias.len()..][..self.bias.len()]);
+                greatest_of_four(cells, clip, output, marks);
+            }
+        }
+    }
+}
+
+/// What a convolution sums of one picture.
+struct Sum<'a> {
+    conv: &'a Conv,
+    padded: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Sum<'_> {
+    #[inline(always)]
+    fn run<const P: usize, const FUSED: bool>(self) {
+        let Conv { geometry, cells, forward, bias, .. } = self.conv;
+        let Geometry { input, kernel, pool, .. } = *geometry;
+        let width = geometry.output().width;
+        let places = self.sums.len() / bias.len();
+        let from = |place: usize| {
+            let (window, cell) = (place / cells.len(), place % cells.len());
+            geometry.offset(window / width * pool, window % width * pool) + cells[cell]
+        };
+        for (panel, weights) in forward.as_chunks::<P>().0.chunks_exact(kernel * kernel * input.channels).enumerate() {
+            for first in (0..places).step_by(CELLS) {
+                // At the end the last place is summed again.
+                let place: [usize; CELLS] = std::array::from_fn(|i| (first + i).min(places - 1));
+                let sums = cells_of_panel::<P, FUSED>(geometry, self.padded, place.map(from), weights, &[0.0; P]);
+                for (place, sums) in place.iter().zip(sums) {
+                    self.sums[place * bias.len() + panel * P..][..P].copy_from_slice(&sums);
+                }
+            }
         }
     }
 }

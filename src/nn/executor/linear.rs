@@ -1,6 +1,7 @@
 //! Fully connected layers, with the ReLU (or ReLU6) that follows, as products with packed matrices. A convolution with a
 //! kernel of 1 × 1 is the same layer at every place.
 
+use super::affine::{Affine, Line};
 use super::aligned::Aligned;
 use super::plan::{Clip, INACTIVE, Notes, Step};
 use super::simd::{Kernel, Processor, Width, add_four, add_scaled, load, store, whole};
@@ -185,6 +186,10 @@ impl Step for Linear {
         self.forward.inner.max(self.forward.outer) + 1
     }
 
+    fn affine(&self) -> Option<&dyn Affine> {
+        Some(self)
+    }
+
     fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]) {
         for output in output.chunks_exact_mut(self.bias.len()) {
             output.copy_from_slice(&self.bias);
@@ -199,6 +204,29 @@ impl Step for Linear {
         gradient.fill(0.0);
         let width = self.backward.width;
         width.run(Product { matrix: &self.backward, input: cotangent, output: gradient, indices: scratch });
+    }
+}
+
+impl Affine for Linear {
+    fn sums(&self) -> usize {
+        self.output()
+    }
+
+    fn sum(&self, picture: &[f32], sums: &mut [f32], scratch: &mut [f32]) {
+        sums.fill(0.0);
+        let width = self.forward.width;
+        width.run(Product { matrix: &self.forward, input: picture, output: sums, indices: scratch });
+    }
+
+    fn add_biases(&self, sums: &mut [f32]) {
+        for sums in sums.chunks_exact_mut(self.bias.len()) {
+            sums.iter_mut().zip(&self.bias).for_each(|(sum, bias)| *sum += bias);
+        }
+    }
+
+    fn finish(&self, line: Line, output: &mut [f32], notes: Notes, _: &mut [f32]) {
+        line.write(0, output);
+        self.clip.apply(output, notes.marks);
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! An architecture is compiled once into a list of steps ([`plan`]) with packed weights; there is no graph and no
 //! allocation per call. One file per family of kernels: [`conv`] (with ReLU and pooling fused; [`winograd`] where it
-//! applies), [`depthwise`], [`grouped`], [`linear`], [`residual`], [`plain`] for what stands alone. A new layer is a new
+//! applies), [`depthwise`], [`grouped`], [`linear`], [`residual`], [`plain`] for what stands alone; [`affine`] is a faster
+//! way into a network for pictures of one plane. A new layer is a new
 //! [`plan::Step`] and a line in [`plan::compile`].
 
+mod affine;
 mod aligned;
 mod conv;
 mod depthwise;
@@ -25,12 +27,13 @@ use std::sync::Arc;
 pub use plan::BuildError;
 pub use simd::Arithmetic;
 
+use self::affine::Sums;
 use self::aligned::Aligned;
 use self::plain::{channels_first, channels_last};
 use self::plan::{Notes, Step};
 use self::simd::Processor;
 use super::weights::Weights;
-use super::{Architecture, Classifier, Shape};
+use super::{Architecture, Classifier, Shape, logits_of_each};
 
 /// Pictures that go through all steps together, at most: enough that the weights of linear layers are read seldom.
 const BLOCK: usize = 16;
@@ -68,6 +71,8 @@ struct Buffers {
     scratch: Aligned,
     /// The cotangents of the logits, of all pictures.
     logits: Vec<f32>,
+    /// Of the plane that pictures are on.
+    plane: Sums,
 }
 
 impl Executor {
@@ -132,6 +137,28 @@ impl Classifier for Executor {
         network.reserve(buffers, pictures.min(network.block), pictures.min(network.block));
         for (images, logits) in network.blocks(images).zip(logits.chunks_mut(network.block * network.classes)) {
             network.forward(buffers, 0, images, logits);
+        }
+    }
+
+    fn logits_on_plane(&mut self, plane: [&[f32]; 3], points: &[[f32; 2]], logits: &mut [f32]) {
+        let (network, buffers) = (&*self.network, &mut self.buffers);
+        let Some(first) = network.steps[0].affine() else { return logits_of_each(self, plane, points, logits) };
+        network.check(points.len() * network.input.len(), logits.len());
+        let block = points.len().min(network.block);
+        network.reserve(buffers, block.max(1), block);
+        let mut pictures = [(); 3].map(|_| Aligned::zeros(network.input.len()));
+        for (to, from) in pictures.iter_mut().zip(plane) {
+            channels_last(network.input, from, to);
+        }
+        buffers.plane.survey(first, pictures.each_ref().map(|picture| &**picture), &mut buffers.scratch);
+        let output = network.steps[0].output();
+        for (points, logits) in points.chunks(network.block).zip(logits.chunks_mut(network.block * network.classes)) {
+            let Buffers { values: [before, _], marks, kept, scratch, plane, .. } = &mut *buffers;
+            for (point, output) in points.iter().zip(before.chunks_exact_mut(output)) {
+                let notes = notes(&*network.steps[0], &mut marks[0], &mut kept[0], 0, 1);
+                first.finish(plane.at(*point, first), output, notes, scratch);
+            }
+            network.go_on(buffers, 1, 0, points.len(), logits);
         }
     }
 
@@ -200,10 +227,14 @@ impl Network {
 
     /// Runs one block, whose first picture is `first` of all.
     fn forward(&self, buffers: &mut Buffers, first: usize, images: &[f32], logits: &mut [f32]) {
-        let pictures = self.pictures(images.len());
+        channels_last(self.input, images, &mut buffers.values[0][..images.len()]);
+        self.go_on(buffers, 0, first, self.pictures(images.len()), logits);
+    }
+
+    /// The same from the step `from` on, whose inputs are there.
+    fn go_on(&self, buffers: &mut Buffers, from: usize, first: usize, pictures: usize, logits: &mut [f32]) {
         let Buffers { values: [before, after], marks, kept, scratch, .. } = buffers;
-        channels_last(self.input, images, &mut before[..images.len()]);
-        for (index, step) in self.steps.iter().enumerate() {
+        for (index, step) in self.steps.iter().enumerate().skip(from) {
             let notes = notes(step.as_ref(), &mut marks[index], &mut kept[index], first, pictures);
             let (input, output) = (&before[..pictures * step.input()], &mut after[..pictures * step.output()]);
             step.forward(input, output, notes, &mut scratch[..step.scratch()]);

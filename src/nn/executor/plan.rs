@@ -1,5 +1,6 @@
 //! From an architecture and its weights to the list of steps that computes it.
 
+use super::affine::Affine;
 use super::conv::{Conv, Geometry};
 use super::depthwise::Depthwise;
 use super::grouped::Grouped;
@@ -83,6 +84,10 @@ pub(super) trait Step: Send + Sync {
     /// Floats that both passes may use as they like.
     fn scratch(&self) -> usize {
         0
+    }
+    /// What it offers for pictures of one plane.
+    fn affine(&self) -> Option<&dyn Affine> {
+        None
     }
     /// Writes the outputs and the notes.
     fn forward(&self, input: &[f32], output: &mut [f32], notes: Notes, scratch: &mut [f32]);

@@ -194,6 +194,34 @@ proptest! {
     }
 
     #[test]
+    fn pictures_of_a_plane_have_the_logits_of_the_definition_in_any_company(
+        network in prop_oneof![2 => architecture(), 1 => tiled_architecture(), 1 => smooth_architecture()],
+        points in prop::collection::vec((-8i8..8, -2i8..2), 1..20),
+        seed: u64,
+    ) {
+        let mut random = Random::new(seed, Stream::Weights, 0);
+        let weights = trained(&network, &mut random);
+        let plane = [(); 3].map(|_| eighths(&mut random, network.input.len()));
+        let plane = plane.each_ref().map(|picture| &picture[..]);
+        let points: Vec<[f32; 2]> = points.iter().map(|(a, b)| [f32::from(*a) / 4.0, f32::from(*b) / 2.0]).collect();
+        for arithmetic in [Arithmetic::Exact, Arithmetic::Fused] {
+            let mut executor = Executor::with(&network, &weights, arithmetic).unwrap();
+            let classes = executor.classes();
+            let mut logits = vec![0.0; points.len() * classes];
+            executor.logits_on_plane(plane, &points, &mut logits);
+            for (point, logits) in points.iter().zip(logits.chunks_exact(classes)) {
+                let at = |i: usize| f64::from(plane[0][i] + point[0] * plane[1][i] + point[1] * plane[2][i]);
+                let picture: Vec<f64> = (0..network.input.len()).map(at).collect();
+                let (expected, _) = reference::run(&network, &weights, &picture, &vec![0.0; classes]);
+                prop_assert!(close(logits, &expected, 0.0));
+                let mut alone = vec![0.0; classes];
+                executor.logits_on_plane(plane, &[*point], &mut alone);
+                prop_assert_eq!(bits(logits), bits(&alone));
+            }
+        }
+    }
+
+    #[test]
     fn results_are_the_same_to_the_bit_for_any_number_of_lanes_and_any_batch(
         network in prop_oneof![architecture(), smooth_architecture(), tiled_architecture()],
         pictures in 1usize..20,
