@@ -90,14 +90,21 @@ function freePort() {
 
 const observer = fs.readFileSync(path.join(root, "benches/observe.js"), "utf8");
 
-/** Opens the Lab in a context of its own: nothing is in its caches. `observe.js` watches from the start. */
-export async function openLab(browser, url, { onRequest = () => {} } = {}) {
+/**
+ * Opens the Lab in a context of its own: nothing is in its caches. `observe.js` watches from the start. With `cores` the
+ * page is told that the device has so many.
+ */
+export async function openLab(browser, url, { onRequest = () => {}, cores = null } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light" });
   const page = await context.newPage();
   let failed = "";
   page.on("pageerror", (error) => (failed ||= error.message));
   context.on("request", onRequest);
   await page.addInitScript(observer);
+  if (cores) {
+    const tell = (cores) => Object.defineProperty(Navigator.prototype, "hardwareConcurrency", { get: () => cores });
+    await page.addInitScript(tell, cores);
+  }
   await page.goto(url, { waitUntil: "commit" });
   try {
     await page.waitForFunction(() => globalThis.observed.first !== null, null, { timeout: 60_000, polling: 100 });

@@ -8,7 +8,8 @@
 (() => {
   const EXPLORE = 0; // Request::Explore { id, … }
   const PART = 1; // Reply::Part { id, slot, part }
-  const ATTACK = 0; // Part::Attack
+  const ATTACK = 1; // Part::Attack
+  const PLANE = 4; // Part::Plane, whose last byte says whether it is the finest
 
   const observed = {
     /** When the frame with the first attack was done, in milliseconds from the beginning of the navigation. */
@@ -17,6 +18,8 @@
     inputs: [],
     repaints: [],
     longTasks: [],
+    /** For each request to the engine: when it was sent, and when the first plane and the finest came back. */
+    planes: new Map(),
     /** Forgets what was seen so far. */
     watch() {
       longTasks.takeRecords();
@@ -58,13 +61,19 @@
       this.addEventListener("message", ({ data }) => {
         if (!(data instanceof ArrayBuffer)) return;
         const [kind, id, slot, part] = numbers(data, 4);
-        if (kind === PART && slot === 0 && part === ATTACK) newest = id;
+        if (kind !== PART || slot !== 0) return;
+        if (part === ATTACK) newest = id;
+        const plane = part === PLANE && observed.planes.get(id);
+        if (!plane) return;
+        plane.coarse ??= performance.now();
+        if (new Uint8Array(data).at(-1) === 1) plane.finest = performance.now();
       });
     }
 
     postMessage(message, ...rest) {
       if (message?.[0] instanceof ArrayBuffer) {
         const [kind, id] = numbers(message[0], 2);
+        if (kind === EXPLORE) observed.planes.set(id, { asked: performance.now() });
         const input = observed.inputs.at(-1);
         if (kind === EXPLORE && input && input.id === null) input.id = id;
       }

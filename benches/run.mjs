@@ -1,8 +1,8 @@
-// Measures what the Lab promises: sizes, the first attack, the drag of a slider, the input-gradient step.
+// Measures what the Lab promises: sizes, the first attack, the drag of a slider, the decision boundary, the step.
 //
 //   node benches/run.mjs                       everything; `make bench` builds what is needed first
 //   node benches/run.mjs --peers               with more libraries beside the engine
-//   node benches/run.mjs --only drag,step      some parts: opening, drag, step, native, jobs
+//   node benches/run.mjs --only drag,step      some parts: opening, drag, plane, step, native, jobs
 //   node benches/run.mjs --quick               few rounds: to see that it works, not what it costs
 //   node benches/run.mjs --profile             says which functions of the page a drag keeps busy
 //
@@ -19,10 +19,11 @@ import { openBrowser, root, serveLab, target } from "./host.mjs";
 import * as jobs from "./jobs.mjs";
 import * as native from "./native.mjs";
 import * as opening from "./opening.mjs";
+import * as plane from "./plane.mjs";
 import { Report } from "./report.mjs";
 import * as step from "./step.mjs";
 
-const parts = { opening, drag, step, native, jobs };
+const parts = { opening, drag, plane, step, native, jobs };
 
 const { values: options } = parseArgs({
   options: {
