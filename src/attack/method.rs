@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::declared::registered;
 use super::{ATTACKS, Attack, fgsm, pgd};
 
 /// A handle to a registered [`Attack`]: copied freely, equal if the attacks are, written as the attack's key.
@@ -21,9 +22,9 @@ pub struct Method(&'static dyn Attack);
 
 impl Method {
     /// The fast gradient sign method.
-    pub const FGSM: Self = Self(&fgsm::Fgsm);
+    pub const FGSM: Self = Self(registered!(fgsm::Fgsm));
     /// Projected gradient descent.
-    pub const PGD: Self = Self(&pgd::Pgd);
+    pub const PGD: Self = Self(registered!(pgd::Pgd));
 
     /// All of them, in the order in which they are offered.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {

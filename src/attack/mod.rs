@@ -16,6 +16,7 @@ mod apgd;
 mod boundary;
 mod composed;
 mod cw;
+mod declared;
 mod deepfool;
 mod fgsm;
 mod lbfgs;
@@ -47,29 +48,30 @@ pub use story::{Checkpoint, Grid, Linearised, Measure, Story, Transform, Weighin
 pub use subject::{Found, Subject};
 pub use verify::{Proposal, Verdict, verify};
 
+use self::declared::registered;
 use crate::experiment::AttackSettings;
 use crate::threat::{Norm, Threat};
 
 /// The registered attacks, in the order in which they are offered.
 pub static ATTACKS: &[&dyn Attack] = &[
-    &fgsm::Fgsm,
-    &pgd::Pgd,
-    &mi_fgsm::MiFgsm,
-    &apgd::Apgd,
-    &noise::Noise,
-    &deepfool::DeepFool,
-    &cw::CarliniWagner,
-    &lbfgs::Lbfgs,
-    &spatial::affine::Affine,
-    &spatial::flow::Flow,
-    &square::Square,
-    &boundary::Boundary,
+    registered!(fgsm::Fgsm),
+    registered!(pgd::Pgd),
+    registered!(mi_fgsm::MiFgsm),
+    registered!(apgd::Apgd),
+    registered!(noise::Noise),
+    registered!(deepfool::DeepFool),
+    registered!(cw::CarliniWagner),
+    registered!(lbfgs::Lbfgs),
+    registered!(spatial::affine::Affine),
+    registered!(spatial::flow::Flow),
+    registered!(square::Square),
+    registered!(boundary::Boundary),
 ];
 
 /// A search under way for one picture.
 pub type Searching = Pin<Box<dyn Future<Output = Found> + Send>>;
 
-/// An attack: what it is, and how it searches.
+/// An attack: what it is, and how it searches. What has a default here is passed on in `declared.rs`, too.
 pub trait Attack: Sync {
     /// The name in links, files and commands.
     fn key(&self) -> &'static str;

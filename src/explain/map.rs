@@ -10,7 +10,7 @@ use super::{MAPS, Score};
 use crate::attack::Parameter;
 use crate::nn::{Architecture, BuildError, Classifier, Shape, Weights};
 
-/// A kind of map: what it is, and how it is computed.
+/// A kind of map: what it is, and how it is computed. What has a default here is passed on in `declared.rs`, too.
 pub trait Map: Sync {
     /// The name in links, files and commands.
     fn key(&self) -> &'static str;

@@ -4,6 +4,7 @@
 //! to compute it). To add a map, write a file like `gradient.rs` and give it a line in [`MAPS`]; its parameters are
 //! declared there, as those of attacks are.
 
+mod declared;
 mod grad_cam;
 mod gradient;
 mod integrated;
@@ -29,14 +30,15 @@ pub use score::Score;
 
 /// The registered maps, in the order in which they are offered.
 pub static MAPS: &[&dyn Map] = &[
-    &gradient::Gradient,
-    &gradient::GradientTimesInput,
-    &smooth_grad::SmoothGrad,
-    &integrated::IntegratedGradients,
-    &grad_cam::GradCam,
-    &occlusion::Occlusion,
+    registered!(gradient::Gradient),
+    registered!(gradient::GradientTimesInput),
+    registered!(smooth_grad::SmoothGrad),
+    registered!(integrated::IntegratedGradients),
+    registered!(grad_cam::GradCam),
+    registered!(occlusion::Occlusion),
 ];
 
+use self::declared::registered;
 use crate::nn::{Classifier, softmax};
 
 /// The gradient map: the gradient of the cross-entropy of each picture's label with respect to the picture, signed.
