@@ -12,7 +12,7 @@ import { digits } from "./report.mjs";
 export const needsLab = false;
 
 /** One file each in step/contestants; the first is ours, the second what it is compared with. */
-const always = ["epsilon-lab", "tfjs-wasm", "candle-wasm"];
+const always = ["epsilon-lab", "tfjs-wasm", "candle-wasm", "epsilon-lab-relaxed"];
 const peers = ["tfjs-cpu", "onnxruntime-wasm"];
 
 export async function run({ browser, report, options, out }) {
@@ -32,8 +32,7 @@ export async function run({ browser, report, options, out }) {
     page.on("console", (message) => message.type() === "error" && console.error(`bench: ${message.text()}`));
     await page.goto(`${server.url}page.html`);
     await page.waitForFunction(() => globalThis.bench !== undefined);
-    const relaxed = fs.existsSync(path.join(out, "relaxed")) ? ["epsilon-lab-relaxed"] : [];
-    const names = [...always, ...relaxed, ...(options.peers ? peers : [])];
+    const names = [...always, ...(options.peers ? peers : [])];
     for (const name of names) await page.evaluate((name) => globalThis.bench.enter(name), name);
 
     const rounds = options.quick ? 3 : 31;

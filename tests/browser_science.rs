@@ -3,7 +3,8 @@
 
 use epsilon_lab::attack::{self, Item, Method, Record, Task};
 use epsilon_lab::experiment::AttackSettings;
-use epsilon_lab::nn::{Architecture, Classifier, Executor, Layer, Padding, Shape, Weights, weights::needed};
+use epsilon_lab::nn::{Architecture, Arithmetic, Classifier, Executor, Layer, Padding, Shape};
+use epsilon_lab::nn::{Weights, weights::needed};
 use epsilon_lab::random::{Random, Stream};
 use epsilon_lab::threat::Norm;
 #[cfg(target_arch = "wasm32")]
@@ -104,6 +105,30 @@ fn the_gradient_of_linear_layers_is_that_of_finite_differences() {
     check(3, vec![Layer::Flatten, linear(40), Layer::Relu, linear(10)]);
     let pool = Layer::MaxPool2d { size: 2 };
     check(2, vec![conv(8, 3, 1, 1), Layer::Relu, pool, Layer::Flatten, linear(21), Layer::Relu, linear(3)]);
+}
+
+#[test]
+fn fused_arithmetic_is_exact_within_rounding() {
+    let weights = Weights::read(include_bytes!("reference/std.safetensors")).unwrap();
+    let mut random = Random::new(11, Stream::Order, 0);
+    let images: Vec<f32> = (0..8 * 784).map(|_| random.uniform()).collect();
+    let cotangents: Vec<f32> = (0..8 * 10).map(|_| random.normal()).collect();
+    let [exact, fused] = [Arithmetic::Exact, Arithmetic::Fused].map(|arithmetic| {
+        let mut network = Executor::with(&Architecture::small_cnn(), &weights, arithmetic).unwrap();
+        let (mut logits, mut gradient) = (vec![0.0; 8 * 10], vec![0.0; images.len()]);
+        network.input_gradient(&images, &mut logits, &mut |_, c| c.copy_from_slice(&cotangents), &mut gradient);
+        [logits, gradient]
+    });
+    for (exact, fused) in exact.iter().zip(&fused) {
+        let size = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+        let apart = size(&mut exact.iter().zip(fused).map(|(a, b)| a - b)) / size(&mut exact.iter().copied());
+        assert!(apart <= 1e-5, "{apart}");
+        // Otherwise it was not fused.
+        assert_eq!(apart > 0.0, Arithmetic::fastest() == Arithmetic::Fused);
+    }
+    if cfg!(target_arch = "wasm32") {
+        assert_eq!(Arithmetic::fastest(), Arithmetic::Fused, "these tests are built for relaxed SIMD");
+    }
 }
 
 /// FNV-1a over the bits of all results of an attack on eight pictures.

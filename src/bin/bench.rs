@@ -29,7 +29,7 @@ mod entry {
             console_error_panic_hook::set_once();
             let architecture: Architecture = serde_json::from_str(architecture)?;
             // Built with relaxed SIMD, it is to be used.
-            let relaxed = cfg!(target_feature = "relaxed-simd");
+            let relaxed = cfg!(feature = "relaxed");
             let arithmetic = if relaxed { Arithmetic::Fused } else { Arithmetic::Exact };
             let executor = Executor::with(&architecture, &Weights::read(weights)?, arithmetic)?;
             Ok(Self { executor, logits: Vec::new() })

@@ -35,6 +35,8 @@ pub struct Materials {
     pub others: Option<[Vec<f32>; 2]>,
     /// The model, and the one it is compared with.
     pub classifiers: Vec<Executor>,
+    /// The same for sampling planes; they need not agree to the last bit.
+    pub for_planes: Vec<Executor>,
 }
 
 /// The surroundings of the work.
@@ -59,7 +61,7 @@ pub trait Host {
 
 /// Answers an experiment. Returns whether all of it was said; it ends early when it is no longer wanted.
 pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut impl Host) -> bool {
-    let Materials { image, id, label, others, mut classifiers } = materials;
+    let Materials { image, id, label, others, mut classifiers, mut for_planes } = materials;
     let label = label.unwrap_or_else(|| {
         // Nobody knows better than the first model.
         let mut logits = vec![0.0; classifiers[0].classes()];
@@ -122,13 +124,13 @@ pub async fn explore(experiment: &Experiment, materials: Materials, host: &mut i
             Aim::Strongest | Aim::Transformation => host.say(slot as u8, Part::Curve(CurvePart::default())),
         }
     }
-    planes_and_curves(&mut classifiers, &sections, &drawings, curves, host).await
+    planes_and_curves([&mut classifiers, &mut for_planes], &sections, &drawings, curves, host).await
 }
 
 /// Samples the planes and draws the curves: first the coarse planes, then the curves, then what is left of the planes, so
 /// that all is seen early.
 async fn planes_and_curves(
-    classifiers: &mut [Executor],
+    [classifiers, for_planes]: [&mut [Executor]; 2],
     sections: &[Section],
     drawings: &[PlanePart],
     curves: Vec<(usize, (Vec<f32>, Curve))>,
@@ -136,9 +138,9 @@ async fn planes_and_curves(
 ) -> bool {
     let mut survey = Survey::new(classifiers.len());
     let mut curves = VecDeque::from(curves);
-    let sample = |band: Band, classifiers: &mut [Executor]| {
+    let mut sample = |band: Band| {
         let slot = usize::from(band.slot);
-        sections[slot].sample(&mut classifiers[slot], band)
+        sections[slot].sample(&mut for_planes[slot], band)
     };
 
     // While a control moves it seldom comes to more than this, done alone: other cores are then needed to draw.
@@ -146,7 +148,7 @@ async fn planes_and_curves(
         if !host.go_on().await {
             return false;
         }
-        survey.put(band, &sample(band, classifiers));
+        survey.put(band, &sample(band));
     }
     say_planes(&mut survey, drawings, host);
 
@@ -166,7 +168,7 @@ async fn planes_and_curves(
                 curves.pop_front();
             }
         } else if let Some(band) = survey.next() {
-            survey.put(band, &sample(band, classifiers));
+            survey.put(band, &sample(band));
         }
         say_planes(&mut survey, drawings, host);
         if curves.is_empty() && survey.next().is_none() {
@@ -312,11 +314,14 @@ mod tests {
         let examples = data::test_pictures(ASSETS.as_ref(), experiment.dataset).unwrap();
         let unit = |index: u32| data::to_unit(examples.picture(index as usize));
         let Picture::Test(index) = experiment.picture else { panic!("a test picture") };
-        let classifiers = std::iter::once(&experiment.model).chain(&experiment.compare).map(|name| {
-            let card = zoo::find(experiment.dataset, name).unwrap();
-            let bytes = std::fs::read(format!("{ASSETS}/models/{}", card.weights.file)).unwrap();
-            Executor::new(&card.architecture, &Weights::read(&bytes).unwrap()).unwrap()
-        });
+        let classifiers: Vec<_> = std::iter::once(&experiment.model)
+            .chain(&experiment.compare)
+            .map(|name| {
+                let card = zoo::find(experiment.dataset, name).unwrap();
+                let bytes = std::fs::read(format!("{ASSETS}/models/{}", card.weights.file)).unwrap();
+                Executor::new(&card.architecture, &Weights::read(&bytes).unwrap()).unwrap()
+            })
+            .collect();
         Materials {
             image: unit(index),
             id: index,
@@ -325,7 +330,8 @@ mod tests {
                 PlaneAxes::AttackAndRandom => None,
                 PlaneAxes::Pictures(first, second) => Some([unit(first), unit(second)]),
             },
-            classifiers: classifiers.collect(),
+            for_planes: classifiers.clone(),
+            classifiers,
         }
     }
 
@@ -435,7 +441,7 @@ mod tests {
         let classifiers = vec![linear(1), linear(2)];
         let helpers = strengths.iter().map(|&strength| Helper { bands: VecDeque::new(), strength }).collect();
         let mut clerk = Clerk { breaths: usize::MAX, helpers, classifiers: classifiers.clone(), ..Clerk::default() };
-        let materials = Materials { classifiers, ..materials(&experiment) };
+        let materials = Materials { for_planes: classifiers.clone(), classifiers, ..materials(&experiment) };
         assert!(futures::executor::block_on(explore(&experiment, materials, &mut clerk)));
         (clerk.said, usize::MAX - clerk.breaths)
     }

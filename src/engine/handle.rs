@@ -19,7 +19,7 @@ type Waiting = Rc<RefCell<Option<Vec<(js_sys::ArrayBuffer, JsValue)>>>>;
 pub trait Answer: DeserializeOwned + 'static {
     /// The worker's name for people.
     const WORKER: &'static str;
-    /// Whether it says no more than that the worker listens.
+    /// Whether it says that the worker listens.
     fn is_ready(&self) -> bool;
 }
 
@@ -27,7 +27,7 @@ impl Answer for Reply {
     const WORKER: &'static str = "engine";
 
     fn is_ready(&self) -> bool {
-        matches!(self, Self::Ready)
+        matches!(self, Self::Ready { .. })
     }
 }
 
@@ -67,12 +67,14 @@ impl<Q: Serialize, R: Answer> Handle<Q, R> {
             Closure::new(move |event: MessageEvent| {
                 let bytes = js_sys::Uint8Array::new(&event.data()).to_vec();
                 match protocol::decode::<R>(&bytes) {
-                    Ok(reply) if reply.is_ready() => {
-                        for (message, beside) in waiting.borrow_mut().take().unwrap_or_default() {
-                            post(&worker, &message, &beside);
+                    Ok(reply) => {
+                        if reply.is_ready() {
+                            for (message, beside) in waiting.borrow_mut().take().unwrap_or_default() {
+                                post(&worker, &message, &beside);
+                            }
                         }
+                        on_reply(reply);
                     }
-                    Ok(reply) => on_reply(reply),
                     Err(_) => on_crash(format!("page and {} are of different versions: reload the page", R::WORKER)),
                 }
             })

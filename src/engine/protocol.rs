@@ -11,6 +11,7 @@ use crate::attack::Story;
 use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::explain::Sampled;
+use crate::nn::Arithmetic;
 use crate::threat::Norms;
 
 /// Numbers that are encoded as one block of bytes.
@@ -133,7 +134,10 @@ pub enum Request {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The worker listens.
-    Ready,
+    Ready {
+        /// How it samples planes. Everything else is exact.
+        arithmetic: Arithmetic,
+    },
     /// A part of the answer to [`Request::Explore`], the cheap ones first.
     Part {
         /// The request it belongs to.

@@ -26,7 +26,7 @@ use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
 use crate::experiment::{Experiment, OWN_ID, Picture, PlaneAxes};
 use crate::explain::Sampled;
 use crate::job::Computed;
-use crate::nn::{Executor, Weights, zoo};
+use crate::nn::{Arithmetic, Executor, Weights, zoo};
 
 /// Side that a larger picture is scaled down to before it is prepared.
 const LARGEST_SIDE: u32 = 512;
@@ -49,7 +49,7 @@ struct Desk {
     wanted: [Option<u32>; Lane::ALL.len()],
     studies: [Option<Waiting>; Lane::ALL.len()],
     busy: bool,
-    models: HashMap<(Dataset, String), Network>,
+    models: HashMap<(Dataset, String), Loaded>,
     sheets: HashMap<(Dataset, usize), Rc<Vec<u8>>>,
     /// How many helpers this engine may have, and those it has.
     helpers: usize,
@@ -58,6 +58,13 @@ struct Desk {
     cards: Vec<String>,
     /// What this engine helps another with.
     site: Option<Site>,
+}
+
+/// A model, and the same for planes: with the fastest arithmetic, for nothing goes on from what it says there.
+#[derive(Clone)]
+struct Loaded {
+    network: Network,
+    for_planes: Executor,
 }
 
 /// Planes that bands are sampled of.
@@ -75,7 +82,7 @@ pub fn start() {
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event| receive(&desk, &event));
     scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();
-    say(&Reply::Ready);
+    say(&Reply::Ready { arithmetic: Arithmetic::fastest() });
 }
 
 fn scope() -> DedicatedWorkerGlobalScope {
@@ -197,7 +204,7 @@ async fn chunk(desk: &Shared, asked: &Asked) -> Result<Computed<Vec<u8>>, String
         let (answer, lacks) = {
             let desk = desk.borrow();
             let shelf = Shelf::new(
-                |dataset, name| desk.models.get(&(dataset, name.into())).map(|network| network.executor.clone()),
+                |dataset, name| desk.models.get(&(dataset, name.into())).map(|loaded| loaded.network.executor.clone()),
                 |dataset, k| desk.sheets.get(&(dataset, k)).cloned(),
             );
             let answer = asked.compute(&job, &shelf);
@@ -350,11 +357,13 @@ async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(),
             Some([picture(desk, dataset, first).await?, picture(desk, dataset, second).await?])
         }
     };
-    let mut classifiers = Vec::new();
+    let (mut classifiers, mut for_planes) = (Vec::new(), Vec::new());
     for name in std::iter::once(&experiment.model).chain(&experiment.compare) {
-        classifiers.push(model(desk, dataset, name).await?);
+        let model = loaded(desk, dataset, name).await?;
+        classifiers.push(model.network.executor);
+        for_planes.push(model.for_planes);
     }
-    let materials = Materials { image, id: picture_id, label, others, classifiers };
+    let materials = Materials { image, id: picture_id, label, others, classifiers, for_planes };
     let mut host = Browser { desk: desk.clone(), id, experiment, crew: None };
     if explore::explore(experiment, materials, &mut host).await {
         say(&Reply::Explored { id, milliseconds: (now() - started) as f32 });
@@ -369,7 +378,7 @@ async fn explored(desk: &Shared, id: u32, experiment: &Experiment) -> Result<(),
 async fn site(desk: &Shared, id: u32, dataset: Dataset, planes: Vec<Named>) -> Result<Site, String> {
     let mut slots = Vec::with_capacity(planes.len());
     for (name, section) in planes {
-        slots.push((model(desk, dataset, &name).await?, section));
+        slots.push((loaded(desk, dataset, &name).await?.for_planes, section));
     }
     Ok(Site { id, slots })
 }
@@ -382,24 +391,31 @@ fn sampled(desk: &Shared, id: u32, band: Band) -> Option<Sampled> {
     Some(section.sample(classifier, band))
 }
 
-async fn model(desk: &Shared, dataset: Dataset, name: &str) -> Result<Executor, String> {
-    network(desk, dataset, name).await.map(|network| network.executor)
+async fn network(desk: &Shared, dataset: Dataset, name: &str) -> Result<Network, String> {
+    loaded(desk, dataset, name).await.map(|loaded| loaded.network)
 }
 
 /// A model, loaded when it is first asked for. Clones share their weights.
-async fn network(desk: &Shared, dataset: Dataset, name: &str) -> Result<Network, String> {
+async fn loaded(desk: &Shared, dataset: Dataset, name: &str) -> Result<Loaded, String> {
     let key = (dataset, name.to_string());
-    if let Some(network) = desk.borrow().models.get(&key) {
-        return Ok(network.clone());
+    if let Some(loaded) = desk.borrow().models.get(&key) {
+        return Ok(loaded.clone());
     }
     let card = zoo::find(dataset, name).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))?;
     let bytes = load(&asset::weights(card)).await?;
     let weights = Weights::read(&bytes).map_err(|error| format!("{}: {error}", card.weights.file))?;
-    let executor =
-        Executor::new(&card.architecture, &weights).map_err(|error| format!("{}: {error}", card.weights.file))?;
-    let network = Network { card, executor, weights: Rc::new(weights) };
-    desk.borrow_mut().models.insert(key, network.clone());
-    Ok(network)
+    let ready = |arithmetic| {
+        Executor::with(&card.architecture, &weights, arithmetic)
+            .map_err(|error| format!("{}: {error}", card.weights.file))
+    };
+    let executor = ready(Arithmetic::Exact)?;
+    let for_planes = match Arithmetic::fastest() {
+        Arithmetic::Exact => executor.clone(),
+        fused => ready(fused)?,
+    };
+    let loaded = Loaded { network: Network { card, executor, weights: Rc::new(weights) }, for_planes };
+    desk.borrow_mut().models.insert(key, loaded.clone());
+    Ok(loaded)
 }
 
 /// A test picture, its sheet loaded when it is first asked for.

@@ -12,6 +12,7 @@ use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
 use crate::engine::study::{self, Lane, Study};
 use crate::experiment::Experiment;
+use crate::nn::Arithmetic;
 use crate::nn::zoo::ModelCard;
 use crate::page::place::Place;
 use crate::page::state::{Lab, Status};
@@ -78,7 +79,7 @@ impl Live {
             move |reply| receive(&connection, lab, reply)
         };
         let on_crash = move |message| lab.status.set(Status::Failed(message));
-        match worker::start(on_reply, on_crash) {
+        match worker::start(Arithmetic::Fused, on_reply, on_crash) {
             Ok(engine) => {
                 engine.send(&Request::Helpers { count: (worker::cores() - 1).min(MAX_HELPERS) as u8 });
                 *connection.engine.borrow_mut() = Some(engine);
@@ -213,6 +214,7 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
                 }
             }
         }
+        Reply::Ready { arithmetic } => lab.arithmetic.set(Some(arithmetic)),
         Reply::Explored { id, milliseconds } if id == asked => lab.status.set(Status::Done(milliseconds)),
         Reply::Prepared { id, pixels, remarks } => {
             if let Some(then) = connection.prepared.borrow_mut().remove(&id) {
@@ -232,6 +234,6 @@ fn receive(connection: &Connection, lab: Lab, reply: Reply) {
             }
         }
         // The others are answers to nothing that this engine was asked, or late ones.
-        Reply::Ready | Reply::Explored { .. } | Reply::Computed { .. } | Reply::Sampled { .. } => {}
+        Reply::Explored { .. } | Reply::Computed { .. } | Reply::Sampled { .. } => {}
     }
 }

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use crate::data::Dataset;
 use crate::engine::protocol::{AttackPart, CurvePart, GradientPart, Part, PlanePart};
 use crate::experiment::{Experiment, Picture};
+use crate::nn::Arithmetic;
 use crate::nn::zoo::{self, ModelCard};
 
 /// What is known of one model under the present experiment. Each part stays on screen until its successor arrives.
@@ -90,6 +91,8 @@ pub struct Lab {
     pub slots: [Slot; 2],
     /// What the worker is doing.
     pub status: RwSignal<Status>,
+    /// How the worker samples planes, once it listens.
+    pub arithmetic: RwSignal<Option<Arithmetic>>,
     history: StoredValue<History>,
     /// How many steps can be undone and redone.
     pub depth: RwSignal<(usize, usize)>,
@@ -102,6 +105,7 @@ impl Lab {
             experiment: RwSignal::new(experiment),
             slots: [Slot::new(), Slot::new()],
             status: RwSignal::new(Status::Loading),
+            arithmetic: RwSignal::new(None),
             history: StoredValue::new(History::default()),
             depth: RwSignal::new((0, 0)),
         }

@@ -4,16 +4,26 @@ use leptos::prelude::*;
 
 use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
+use crate::nn::Arithmetic;
 use crate::nn::zoo::{self, ModelCard};
 use crate::trainer;
 use crate::trainer::handle::Trainer;
 
-/// Starts an engine. `on_reply` gets its answers; `on_crash` is called if it cannot be loaded or stops.
+/// Starts an engine. `on_reply` gets its answers; `on_crash` is called if it cannot be loaded or stops. With
+/// [`Arithmetic::Fused`] it is the fastest that the browser can run, and samples planes so where it can; with
+/// [`Arithmetic::Exact`] all that it says is the same to the bit on every device.
 ///
 /// # Errors
 /// A sentence, if the browser refuses to start one.
-pub fn start(on_reply: impl Fn(Reply) + 'static, on_crash: impl Fn(String) + 'static) -> Result<Engine, String> {
-    let engine = Engine::start(&address("engine"), on_reply, on_crash)?;
+pub fn start(
+    arithmetic: Arithmetic,
+    on_reply: impl Fn(Reply) + 'static,
+    on_crash: impl Fn(String) + 'static,
+) -> Result<Engine, String> {
+    let address = address("engine");
+    // The script there loads one of two modules (.ci/finish-client.mjs).
+    let address = if arithmetic == Arithmetic::Exact { format!("{address}#exact") } else { address };
+    let engine = Engine::start(&address, on_reply, on_crash)?;
     let added = zoo::added();
     if !added.is_empty() {
         tell(&engine, &added);

@@ -36,7 +36,7 @@ test("page and engine come down once, side by side", async ({ page }) => {
     await worker;
     await page.waitForLoadState("networkidle");
   });
-  for (const module of [/\/page-[0-9a-f]{16}_bg\.wasm$/, /\/engine-[0-9a-f]{16}_bg\.wasm$/]) {
+  for (const module of [/\/page-[0-9a-f]{16}_bg\.wasm$/, /\/engine-(relaxed-)?[0-9a-f]{16}_bg\.wasm$/]) {
     expect(urls.filter((url) => module.test(url)), String(module)).not.toEqual([]);
   }
 });

@@ -54,7 +54,7 @@ fn lab(experiment: &Experiment) -> PlanePart {
     };
     let classifiers = vec![library().model(experiment.dataset, &experiment.model).unwrap()];
     let mut clerk = Clerk::default();
-    let materials = explore::Materials { image, id, label, others, classifiers };
+    let materials = explore::Materials { image, id, label, others, for_planes: classifiers.clone(), classifiers };
     assert!(futures::executor::block_on(explore(experiment, materials, &mut clerk)));
     clerk.plane.unwrap()
 }

@@ -5,14 +5,23 @@
 //! an addition are rounded one after the other. Contracting them into one instruction is faster and leaves that
 //! promise: see [`Arithmetic`].
 
+use serde::{Deserialize, Serialize};
+
 /// How products are summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arithmetic {
     /// Every product and every sum is rounded: the same result to the bit on every platform.
     #[default]
     Exact,
     /// One rounding for both (fused multiply–add) where the processor can: faster, and different in the last bits.
     Fused,
+}
+
+impl Arithmetic {
+    /// The fastest that this program has on this device.
+    pub fn fastest() -> Self {
+        if Processor::this(Self::Fused).fused { Self::Fused } else { Self::Exact }
+    }
 }
 
 /// What kernels are computed with.
@@ -42,9 +51,9 @@ enum Lanes {
     ThirtyTwo,
 }
 
-/// Whether fused multiply–adds belong to what every processor of the target has.
-const FUSED_EVERYWHERE: bool =
-    cfg!(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "relaxed-simd")));
+/// Whether fused multiply–adds belong to what every processor of the target has. For WebAssembly there are two builds, and
+/// whoever loads the one with the feature `relaxed` has found that the browser knows relaxed SIMD.
+const FUSED_EVERYWHERE: bool = cfg!(any(target_arch = "aarch64", all(target_arch = "wasm32", feature = "relaxed")));
 
 impl Processor {
     /// What every processor of the target has.
@@ -91,8 +100,8 @@ impl Width {
     #[inline]
     pub(crate) fn run(self, kernel: impl Kernel) {
         match (self.lanes, self.fused) {
-            (Lanes::Eight, false) => kernel.run::<8, false>(),
-            (Lanes::Eight, true) => kernel.run::<8, true>(),
+            (Lanes::Eight, true) if FUSED_EVERYWHERE => with_eight_fused(kernel),
+            (Lanes::Eight, _) => kernel.run::<8, false>(),
             // SAFETY: these widths come from `Processor::this`, which has found the instructions.
             #[cfg(target_arch = "x86_64")]
             (Lanes::Sixteen, false) => unsafe { with_avx2::<false>(kernel) },
@@ -111,6 +120,11 @@ impl Width {
 pub(crate) trait Kernel {
     /// Computes with P lanes, with fused multiply–adds or without.
     fn run<const P: usize, const FUSED: bool>(self);
+}
+
+#[cfg_attr(all(target_arch = "wasm32", feature = "relaxed"), target_feature(enable = "relaxed-simd"))]
+fn with_eight_fused(kernel: impl Kernel) {
+    kernel.run::<8, true>();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -150,7 +164,7 @@ pub(crate) fn add_four<const P: usize, const FUSED: bool>(
 /// acc += x · w, lane by lane, each lane with an x of its own.
 #[inline(always)]
 pub(crate) fn add_products<const P: usize, const FUSED: bool>(acc: &mut [f32; P], x: &[f32; P], w: &[f32; P]) {
-    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed"))]
     if FUSED {
         return relaxed::add_products(acc, x, w);
     }
@@ -160,7 +174,7 @@ pub(crate) fn add_products<const P: usize, const FUSED: bool>(acc: &mut [f32; P]
 }
 
 /// What Rust has no portable name for: its `mul_add` promises one rounding, relaxed SIMD one or two.
-#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+#[cfg(all(target_arch = "wasm32", feature = "relaxed"))]
 mod relaxed {
     use std::arch::wasm32::{f32x4, f32x4_extract_lane, f32x4_relaxed_madd};
 

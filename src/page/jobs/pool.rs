@@ -12,6 +12,7 @@ use crate::api::{DeadChunk, JobState, JobView};
 use crate::engine::handle::Engine;
 use crate::engine::protocol::{Reply, Request};
 use crate::job::{Gather, Job};
+use crate::nn::Arithmetic;
 use crate::page::worker;
 
 /// Workers that the page starts at most.
@@ -164,7 +165,8 @@ impl Inner {
                 inner.crash(desk, message);
             }
         };
-        worker::start(on_reply, on_crash)
+        // What is computed here is what a server would compute.
+        worker::start(Arithmetic::Exact, on_reply, on_crash)
     }
 
     /// Whether this is the chunk that the worker has; then it has none any more.

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::subject::Subject;
 use crate::attack::Aim;
+use crate::nn::Arithmetic;
 use crate::page::figure::{NormTable, format};
 
 /// Norms and costs.
@@ -33,6 +34,12 @@ pub fn facts(subject: Subject) -> AnyView {
         let at = |step: usize| attack.losses.get(step).map_or("–".into(), |loss| format::number(*loss, 4));
         format!("{} → {}", at(0), at(step))
     });
+    let arithmetic = Signal::derive(move || {
+        lab.arithmetic.get().map(|arithmetic| match arithmetic {
+            Arithmetic::Exact => "exact".to_string(),
+            Arithmetic::Fused => "exact; decisions on the plane fused".to_string(),
+        })
+    });
     view! {
         <div class="facts">
             <NormTable norms=subject.norms() limited=limited limit=limit />
@@ -46,6 +53,7 @@ pub fn facts(subject: Subject) -> AnyView {
                     uses.get().restarts.then(|| fact("Restart that won", subject.of(|attack, _| (attack.restart + 1).to_string())))
                 }}
                 {fact("Time for the attack", subject.of(|attack, _| format::milliseconds(attack.milliseconds)))}
+                {fact("Arithmetic", arithmetic)}
             </dl>
         </div>
     }
