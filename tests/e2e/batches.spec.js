@@ -39,6 +39,41 @@ test("a grid over models and ε is computed, shown, and found again by its link"
   await expect(line(page)).toHaveText(/^Done, on the server/);
 });
 
+test("every kind of question is composed and answered", async ({ page }) => {
+  test.setTimeout(120_000);
+  await page.goto(`?page=batches&data=digits&attack=fgsm&eps=0.2&seed=${seed()}`);
+  const kinds = composer(page).getByRole("combobox", { name: "Question" });
+  for (const kind of await kinds.getByRole("option").evaluateAll((options) => options.map((option) => option.value))) {
+    if (kind === "training") continue;
+    await kinds.selectOption(kind);
+    const pictures = composer(page).getByRole("textbox", { name: "Test pictures, as a number" });
+    if (await pictures.count()) {
+      await pictures.fill("10");
+      await pictures.press("Enter");
+    }
+    await start(page);
+    await expect(line(page), kind).toHaveText(/^Done, on the server: (\d+) of \1 chunks/, { timeout: 60_000 });
+    await expect(view(page).getByRole("figure").first(), kind).toBeVisible();
+    for (const canvas of await view(page).locator("figure canvas:visible").all()) await expectDrawn(canvas);
+    expect((await rows(page)).length, kind).toBeGreaterThan(0);
+  }
+});
+
+test("a network is trained, attacked in the Lab, and there again when its link is opened", async ({ page }) => {
+  test.setTimeout(120_000);
+  const asked = { network: "mlp", epochs: 1, batch: 32 };
+  await page.goto(`?page=batches&data=digits&seed=${seed()}&batches.kind=training&batches.pictures=256&batches.more=${encodeURIComponent(JSON.stringify(asked))}`);
+  await start(page);
+  await expect(line(page)).toHaveText(/^Done, on the server/, { timeout: 90_000 });
+  await view(page).getByRole("button", { name: "Attack it in the Lab" }).click();
+  await expect(page).toHaveURL(/model=trained-/);
+  await settled(page);
+  await page.reload();
+  await settled(page);
+  await expect(page.locator(".notice")).toHaveCount(0);
+  await expect(page).toHaveURL(/model=trained-/);
+});
+
 test("a batch is stopped, and what was computed stays", async ({ page }) => {
   await page.goto(long(seed()));
   await start(page);

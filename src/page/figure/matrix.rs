@@ -76,7 +76,7 @@ pub fn MatrixFigure(
 ) -> impl IntoView {
     let caption = Signal::derive(move || matrix.with(|matrix| matrix.caption.clone()));
     let label = move || matrix.with(|matrix| format!("{}, a table that may be wider than the page", matrix.title));
-    let corner = move || matrix.with(|matrix| format!("{} ↓ {} →", matrix.row_label, matrix.column_label));
+    let sides = move || matrix.with(|matrix| format!("Rows: {}. Columns: {}.", matrix.row_label, matrix.column_label));
     let heads = move || {
         matrix.with(|matrix| {
             matrix.columns.iter().map(|name| view! { <th scope="col">{name.clone()}</th> }).collect_view()
@@ -98,7 +98,8 @@ pub fn MatrixFigure(
     let body = view! {
         <div class="table-room" tabindex="0" role="region" aria-label=label>
             <table class="matrix">
-                <thead><tr><th scope="col">{corner}</th>{heads}</tr></thead>
+                <caption>{sides}</caption>
+                <thead><tr><td></td>{heads}</tr></thead>
                 <tbody>{rows}</tbody>
             </table>
         </div>

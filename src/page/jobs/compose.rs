@@ -32,8 +32,8 @@ pub fn composer(draft: Draft, reach: RwSignal<Reach>, start: Callback<Batch>) ->
         }
     });
     let field = move |name: &'static str| Memo::new(move |_| draft.has(name));
-    let [models, sources, targets, attacks, epsilons, pictures] =
-        ["models", "sources", "targets", "attacks", "epsilons", "pictures"].map(field);
+    let [models, sources, targets, attacks, epsilons, pictures, trains] =
+        ["models", "sources", "targets", "attacks", "epsilons", "pictures", "network"].map(field);
     view! {
         <section class="panel compose" aria-labelledby="compose-title">
             <h2 id="compose-title">"Compose a batch"</h2>
@@ -41,10 +41,13 @@ pub fn composer(draft: Draft, reach: RwSignal<Reach>, start: Callback<Batch>) ->
             <p class="soft">{move || draft.kind().summary}</p>
             {move || {
                 // Without a grid of them, ε is the Lab's.
-                let epsilon = !epsilons.get();
-                view! { <SubjectBar offers=Offers { norm: true, attack: true, goal: true, epsilon, ..Default::default() } /> }
+                let (epsilon, attack) = (!epsilons.get(), !trains.get());
+                let offers = Offers { norm: true, attack, goal: attack, epsilon, ..Default::default() };
+                view! { <SubjectBar offers=offers /> }
             }}
-            <p class="soft">"The attack has the parameters that it has in the Lab."</p>
+            <Show when=move || !trains.get()>
+                <p class="soft">"The attack has the parameters that it has in the Lab."</p>
+            </Show>
             <Show when=move || attacks.get()>{attack_list(draft)}</Show>
             <Show when=move || models.get()>{model_list(draft.models, "Models")}</Show>
             <Show when=move || sources.get()>{model_list(draft.models, "Sources, which are attacked")}</Show>
@@ -229,16 +232,13 @@ fn picture_count(draft: Draft) -> AnyView {
     let tests = lab.memo(|experiment| experiment.dataset.pictures());
     // What has no model to be tested is trained.
     let trains = Memo::new(move |_| !(draft.has("models") || draft.has("sources")));
-    let most = Signal::derive(move || if trains.get() { 60_000 } else { tests.get() });
-    move_label(trains, draft, most)
-}
-
-fn move_label(trains: Memo<bool>, draft: Draft, most: Signal<u32>) -> AnyView {
-    (move || {
+    let lessons = lab.memo(|experiment| experiment.dataset.lessons());
+    let most = Signal::derive(move || if trains.get() { lessons.get() } else { tests.get() });
+    let control = move || {
         let (label, least) = if trains.get() { ("Training pictures (0: all)", 0) } else { ("Test pictures", 1) };
         whole("batch-pictures", label, draft.pictures, least, most)
-    })
-    .into_any()
+    };
+    control.into_any()
 }
 
 fn whole(id: &'static str, label: &'static str, signal: RwSignal<u32>, least: u32, most: Signal<u32>) -> AnyView {
@@ -329,8 +329,18 @@ fn others(draft: Draft) -> AnyView {
     fields.collect_view().into_any()
 }
 
-/// `weight_decay` as people write it.
+/// A field as people call it: `weight_decay` is “Weight decay”.
 fn words_of(field: &str) -> String {
+    let known = match field {
+        "rate" => "Learning rate",
+        "batch" => "Pictures in a step",
+        "attack_steps" => "PGD steps that it learns against (0: none)",
+        "side" => "Cells on a side",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.into();
+    }
     let mut letters = field.replace('_', " ");
     if let Some(first) = letters.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -69,8 +69,9 @@ fn table(
     let columns =
         Memo::new(move |_| table.with(|table| table.as_ref().map_or(Vec::new(), |table| table.columns.clone())));
     let count = Memo::new(move |_| table.with(|table| table.as_ref().map_or(0, |table| table.rows.len())));
+    let numbers = Memo::new(move |_| table.with(|table| table.as_ref().map(numeric).unwrap_or_default()));
     let heads = move || {
-        let numbers = table.with_untracked(|table| table.as_ref().map(numeric).unwrap_or_default());
+        let numbers = numbers.get();
         let head = |(column, text): (usize, String)| {
             view! { <th scope="col" class:figure-number=numbers.get(column).copied().unwrap_or(false)>{text}</th> }
         };
@@ -123,7 +124,8 @@ fn table(
 /// Which columns hold numbers.
 fn numeric(table: &Table) -> Vec<bool> {
     let is_number = |cell: &Cell| matches!(cell, Cell::Number(_) | Cell::Count(_) | Cell::Share(_));
-    table.rows.first().map_or(Vec::new(), |row| row.iter().map(is_number).collect())
+    let of = |column: usize| table.rows.iter().any(|row| row.get(column).is_some_and(is_number));
+    (0..table.columns.len()).map(of).collect()
 }
 
 fn cell((column, cell): (usize, &Cell)) -> AnyView {

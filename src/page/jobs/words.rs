@@ -115,6 +115,19 @@ pub fn question(question: &Value) -> String {
             count => parts.push(format!("{count} {key}")),
         }
     }
+    let count = |key: &str| question[key].as_u64().filter(|count| *count > 0);
+    let trains = question["network"].as_str();
+    if let Some(network) = trains {
+        parts.push(network.replace('-', " "));
+        parts.extend(
+            count("epochs").map(|epochs| if epochs == 1 { "1 epoch".into() } else { format!("{epochs} epochs") }),
+        );
+        parts.extend(count("attack_steps").map(|steps| format!("against PGD-{steps}")));
+    } else if !["models", "sources"].iter().any(|key| question[*key].is_array()) {
+        parts.extend(experiment["model"].as_str().map(title));
+        parts.extend(experiment["picture"]["test"].as_u64().map(|picture| format!("picture {picture}")));
+        parts.extend(count("side").map(|side| format!("{side} × {side} cells")));
+    }
     let attack = |settings: &Value| {
         let method = settings["method"].as_str().and_then(Method::from_key)?;
         let steps = method.uses().steps.then(|| settings["steps"].as_u64()).flatten();
@@ -122,6 +135,7 @@ pub fn question(question: &Value) -> String {
     };
     match question["attacks"].as_array() {
         Some(attacks) => parts.push(attacks.iter().filter_map(attack).collect::<Vec<_>>().join(", ")),
+        None if trains.is_some() => {}
         None => parts.extend(attack(&experiment["attack"])),
     }
     if let Some(epsilons) = question["epsilons"].as_array() {
