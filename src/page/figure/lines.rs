@@ -212,7 +212,9 @@ pub fn draw_lines(canvas: &HtmlCanvasElement, size: Size, theme: &Theme, data: &
     // Symbols tell lines apart without colour, where there is room for them.
     context.set_font(&format!("{}px {FONT}", 0.8 * text));
     for series in &data.series {
-        if let Tone::Nth(n) = series.tone {
+        if let Tone::Nth(n) = series.tone
+            && (data.series.len() > 1 || series.points.len() <= MARKS)
+        {
             context.set_fill_style_str(&series.tone.colour(theme).css());
             let every = series.points.len().div_ceil(MARKS).max(1);
             for (x, y) in series.points.iter().step_by(every).filter(|(_, y)| data.height(*y).is_finite()) {

@@ -96,9 +96,9 @@ pub fn MatrixFigure(
         })
     };
     let body = view! {
+        <p class="soft matrix-sides">{sides}</p>
         <div class="table-room" tabindex="0" role="region" aria-label=label>
             <table class="matrix">
-                <caption>{sides}</caption>
                 <thead><tr><td></td>{heads}</tr></thead>
                 <tbody>{rows}</tbody>
             </table>

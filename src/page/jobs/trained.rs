@@ -40,32 +40,39 @@ pub fn model(batch: &Batch) -> AnyView {
     let place: RwSignal<Place> = expect_context();
     let standing = batch.standing();
     let card = Memo::new(move |_| standing.with(|standing| standing.view.report.model.clone()));
+    let known = Memo::new(move |_| {
+        let card = card.get()?;
+        Some(zoo::add(*card).map_err(|error| error.to_string()))
+    });
+    // Links of the report open it in the Lab: the engine has to know it, too.
+    Effect::new(move || {
+        if let Some(Ok(known)) = known.get() {
+            live.learn(&[known]);
+            batches.models.set(zoo::added().len());
+        }
+    });
     let shown = move || {
-        card.get().map(|card| {
-            let (title, summary) = (card.title.clone(), card.summary.clone());
-            let (weights, file) = (asset::weights(&card), card.weights.file.clone());
-            let size = card.weights.bytes as f64 / 1e3;
-            let attack = move |_| match zoo::add((*card).clone()) {
-                Ok(known) => {
-                    live.learn(&[known]);
-                    batches.models.set(zoo::added().len());
-                    let _ = lab.choose_dataset(known.dataset);
-                    notices.check(lab.edit("dataset", |experiment| experiment.model = known.name.clone()));
-                    place.set(Place::Lab);
-                }
-                Err(error) => notices.check(Err(error.to_string())),
-            };
-            view! {
-                <section class="batch-figure">
-                    <h3>{title}</h3>
-                    <p>{summary}</p>
-                    <div class="buttons">
-                        <button type="button" class="primary" on:click=attack>"Attack it in the Lab"</button>
-                        <a class="button" href=weights download=file>{format!("Weights ({size:.0} kB)")}</a>
-                    </div>
-                </section>
-            }
-        })
+        let card = match known.get()? {
+            Ok(card) => card,
+            Err(error) => return Some(view! { <p class="problem">{error}</p> }.into_any()),
+        };
+        let (weights, size) = (asset::weights(card), card.weights.bytes as f64 / 1e3);
+        let attack = move |_| {
+            let _ = lab.choose_dataset(card.dataset);
+            notices.check(lab.edit("dataset", |experiment| experiment.model = card.name.clone()));
+            place.set(Place::Lab);
+        };
+        let shown = view! {
+            <section class="batch-figure">
+                <h3>{card.title.clone()}</h3>
+                <p>{card.summary.clone()}</p>
+                <div class="buttons">
+                    <button type="button" class="primary" on:click=attack>"Attack it in the Lab"</button>
+                    <a class="button" href=weights download=card.weights.file.clone()>{format!("Weights ({size:.0} kB)")}</a>
+                </div>
+            </section>
+        };
+        Some(shown.into_any())
     };
     view! { {shown} }.into_any()
 }

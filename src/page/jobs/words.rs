@@ -6,6 +6,7 @@ use super::batch::{Standing, Where};
 use crate::api::JobState;
 use crate::attack::Method;
 use crate::data::Dataset;
+use crate::job::training::Network;
 use crate::nn::zoo;
 use crate::page::figure::format;
 use crate::threat::Norm;
@@ -116,9 +117,9 @@ pub fn question(question: &Value) -> String {
         }
     }
     let count = |key: &str| question[key].as_u64().filter(|count| *count > 0);
-    let trains = question["network"].as_str();
+    let trains = serde_json::from_value::<Network>(question["network"].clone()).ok();
     if let Some(network) = trains {
-        parts.push(network.replace('-', " "));
+        parts.push(network.title().into());
         parts.extend(
             count("epochs").map(|epochs| if epochs == 1 { "1 epoch".into() } else { format!("{epochs} epochs") }),
         );
