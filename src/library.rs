@@ -20,6 +20,8 @@ use crate::job::Materials;
 use crate::nn::weights::WeightsError;
 use crate::nn::zoo::{self, AddError, ModelCard};
 use crate::nn::{BuildError, Executor, Weights};
+#[cfg(feature = "cuda")]
+use crate::nn::{Candle, Classifier};
 
 /// Why a folder of assets cannot be used; each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,9 @@ pub struct Library {
     fashion: PathBuf,
     /// The pictures to train with that have been read, for each of [`Dataset::ALL`].
     lessons: Mutex<[Option<Arc<Examples>>; Dataset::ALL.len()]>,
+    /// The models that have been put on a graphics processor.
+    #[cfg(feature = "cuda")]
+    uploaded: Mutex<Vec<(&'static ModelCard, Candle)>>,
 }
 
 struct Pictures {
@@ -96,6 +101,8 @@ impl Library {
             assets: assets.into(),
             fashion: source::FASHION_DIR.into(),
             lessons: Mutex::default(),
+            #[cfg(feature = "cuda")]
+            uploaded: Mutex::default(),
         })
     }
 
@@ -176,6 +183,20 @@ impl Library {
         found.map(|(_, executor)| executor.clone())
     }
 
+    /// A shipped model on the graphics processor; none if there is no such processor.
+    #[cfg(feature = "cuda")]
+    fn uploaded(&self, dataset: Dataset, name: &str) -> Option<Candle> {
+        let (card, device) = (zoo::find(dataset, name)?, Candle::device()?);
+        let mut uploaded = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, candle)) = uploaded.iter().find(|(known, _)| std::ptr::eq(*known, card)) {
+            return Some(candle.clone());
+        }
+        let weights = Weights::read(&fs::read(self.assets.join("models").join(&card.weights.file)).ok()?).ok()?;
+        let candle = Candle::new(&card.architecture, &weights, &device).ok()?;
+        uploaded.push((card, candle.clone()));
+        Some(candle)
+    }
+
     fn pictures(&self, dataset: Dataset) -> &Pictures {
         &self.pictures.iter().find(|(of, _)| *of == dataset).expect("every data set has pictures").1
     }
@@ -184,6 +205,14 @@ impl Library {
 impl Materials for Library {
     fn model(&self, dataset: Dataset, name: &str) -> Result<Executor, String> {
         self.find(dataset, name).ok_or_else(|| format!("there is no model “{name}” for {dataset}"))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn classifier(&self, dataset: Dataset, name: &str) -> Result<Box<dyn Classifier>, String> {
+        match self.uploaded(dataset, name) {
+            Some(candle) => Ok(Box::new(candle)),
+            None => self.model(dataset, name).map(|model| Box::new(model) as Box<dyn Classifier>),
+        }
     }
 
     fn pictures(&self, dataset: Dataset, range: Range<u32>) -> Result<(Vec<f32>, Vec<u8>), String> {

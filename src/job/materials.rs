@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::data::{Dataset, Examples};
-use crate::nn::Executor;
+use crate::nn::{Classifier, Executor};
 
 /// Models and pictures, wherever they are kept.
 pub trait Materials {
@@ -13,6 +13,14 @@ pub trait Materials {
     /// # Errors
     /// A sentence, if there is none of this name.
     fn model(&self, dataset: Dataset, name: &str) -> Result<Executor, String>;
+
+    /// The same on whatever computes it fastest here.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    fn classifier(&self, dataset: Dataset, name: &str) -> Result<Box<dyn Classifier>, String> {
+        self.model(dataset, name).map(|model| Box::new(model) as Box<dyn Classifier>)
+    }
 
     /// Test pictures, (N, 784) in [0, 1], and their classes.
     ///

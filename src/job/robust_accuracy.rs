@@ -351,11 +351,11 @@ impl Compute for RobustAccuracy {
     ) -> Result<Computed<Verdicts>, String> {
         let piece = self.pieces().swap_remove(chunk as usize);
         let dataset = self.experiment.dataset;
-        let mut model = materials.model(dataset, &self.models[piece.model])?;
+        let mut model = materials.classifier(dataset, &self.models[piece.model])?;
         let (images, labels) = materials.pictures(dataset, piece.pictures.clone())?;
         let pictures = Pictures { images: &images, labels: &labels, first: piece.pictures.start };
         let threats: Vec<Threat> = self.epsilons[piece.epsilons].iter().map(|&epsilon| self.threat(epsilon)).collect();
         let attack = &self.attacks[piece.attack];
-        Ok(Computed::of(verdicts(&mut model, pictures, &threats, attack, self.experiment.seed)))
+        Ok(Computed::of(verdicts(&mut *model, pictures, &threats, attack, self.experiment.seed)))
     }
 }

@@ -11,7 +11,7 @@ use crate::attack::{Aim, Item};
 use crate::data::PIXELS;
 use crate::evaluate::smallest;
 use crate::experiment::{AttackSettings, Experiment, Picture};
-use crate::nn::{Classifier, softmax};
+use crate::nn::softmax;
 use crate::threat::Threat;
 
 /// Pictures whose fate is told one by one.
@@ -362,7 +362,7 @@ impl Compute for SmallestPerturbation {
     ) -> Result<Computed<Part>, String> {
         let Piece { pictures, model, attack, .. } = self.pieces().swap_remove(chunk as usize);
         let Experiment { dataset, threat, seed, .. } = &self.experiment;
-        let mut model = materials.model(*dataset, &self.models[model])?;
+        let mut model = materials.classifier(*dataset, &self.models[model])?;
         let (images, labels) = materials.pictures(*dataset, pictures.clone())?;
         let settings = &self.attacks[attack];
         let classes = model.classes();
@@ -378,7 +378,7 @@ impl Compute for SmallestPerturbation {
             let mut fate = Fate { id, label, clean, found: None };
             if clean {
                 let item = Item { id, label, target: settings.target, epsilon: 0.0 };
-                let minimum = smallest(&mut model, image, item, threat.norm, settings, *seed);
+                let minimum = smallest(&mut *model, image, item, threat.norm, settings, *seed);
                 part.gradients += u64::from(minimum.gradients);
                 part.forwards += u64::from(minimum.forwards);
                 fate.found = minimum.found.map(|found| {

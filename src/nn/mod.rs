@@ -1,6 +1,8 @@
 //! Networks: described as data ([`Architecture`]), shipped with their cards ([`zoo`]), used as [`Classifier`]s.
 
 pub mod architecture;
+#[cfg(not(target_arch = "wasm32"))]
+mod candle;
 mod efficientnet;
 mod executor;
 mod networks;
@@ -15,6 +17,8 @@ pub mod weights;
 pub mod zoo;
 
 pub use architecture::{Architecture, Layer, Padding, Shape};
+#[cfg(not(target_arch = "wasm32"))]
+pub use candle::{Candle, CandleError};
 pub use executor::{Arithmetic, BuildError, Executor};
 pub use weights::Weights;
 
