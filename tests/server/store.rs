@@ -236,7 +236,9 @@ mod promise {
         assert_eq!(store.active(&client("y")).await.unwrap(), [0, 0, 0]);
         // What was cancelled answers nobody: the next one begins anew.
         assert_eq!(store.submit(&same, &client("y")).await.unwrap(), ("b".into(), true));
-        assert_eq!(store.jobs(Some("y"), 9).await.unwrap().len(), 1);
+        // Who stopped it still finds it.
+        assert_eq!(store.jobs(Some("y"), 9).await.unwrap().len(), 2);
+        assert_eq!(store.wanted_by("a").await.unwrap(), 0);
         assert_eq!(store.jobs(None, 9).await.unwrap().len(), 2);
     }
 

@@ -1,4 +1,5 @@
 -- Both stores speak this; BYTES stands for the type of binary data. Moments are milliseconds since 1970.
+-- A client who stops a job does not want it any more, and still finds it among its own.
 -- State of a chunk: 0 waits, 1 is being computed, 2 done, 3 given up, 4 waits for another chunk, 5 not wanted any more.
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY,
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS interests (
     client TEXT NOT NULL,
     address TEXT NOT NULL,
     created BIGINT NOT NULL,
+    wanted BIGINT NOT NULL DEFAULT 1,
     PRIMARY KEY (job, client)
 );
 CREATE INDEX IF NOT EXISTS interests_by_client ON interests (client, created);
