@@ -10,47 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::data::{self, Dataset, Examples, PIXELS, SHEET};
-use crate::job::compute::compute;
-use crate::job::{Computed, Job, Kind, Limits, Materials};
+use crate::job::Materials;
 use crate::nn::Executor;
-
-/// A chunk that is asked for.
-pub struct Asked {
-    /// The job's kind.
-    pub kind: String,
-    /// Its question, as JSON.
-    pub question: String,
-    /// Which chunk.
-    pub chunk: u32,
-    /// What the chunk that must be there before this one has left for it.
-    pub carried: Option<Vec<u8>>,
-}
-
-impl Asked {
-    /// The job, if it is one that a page may compute and has such a chunk.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn job(&self) -> Result<Arc<dyn Job>, String> {
-        let kind = Kind::find(&self.kind).ok_or_else(|| format!("this version knows no “{}”", self.kind))?;
-        let question = serde_json::from_str(&self.question).map_err(|error| error.to_string())?;
-        let job = kind.read(question).map_err(|error| error.to_string())?;
-        job.check(&Limits::PAGE).map_err(|refusal| refusal.to_string())?;
-        let chunks = job.chunks().len();
-        if self.chunk as usize >= chunks {
-            return Err(format!("the batch has {chunks} chunks and none of number {}", self.chunk));
-        }
-        Ok(job)
-    }
-
-    /// Computes it.
-    ///
-    /// # Errors
-    /// A sentence; of no interest if the shelf lacked something.
-    pub fn compute(&self, job: &Arc<dyn Job>, shelf: &dyn Materials) -> Result<Computed<Vec<u8>>, String> {
-        compute(job, self.chunk, self.carried.as_deref(), shelf)
-    }
-}
 
 /// Something that has to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +100,9 @@ mod tests {
 
     use super::*;
     use crate::experiment::Experiment;
+    use crate::job::compute::{Asked, compute};
     use crate::job::robust_accuracy::RobustAccuracy;
+    use crate::job::{Job, Limits};
     use crate::library::Library;
 
     fn asked(chunk: u32) -> Asked {
@@ -162,11 +125,10 @@ mod tests {
                 .then(|| Rc::new(pixels.iter().map(|grey| (grey * 255.0).round() as u8).collect()))
         };
         let model = |dataset, name: &str| loaded[0].get().then(|| Materials::model(&library, dataset, name).unwrap());
-        let job = asked.job().unwrap();
         let mut lacked = Vec::new();
         let computed = loop {
             let shelf = Shelf::new(model, sheet);
-            let answer = asked.compute(&job, &shelf);
+            let answer = asked.compute(&Limits::PAGE, &shelf);
             let lacks = shelf.lacks();
             if lacks.is_empty() {
                 break answer.unwrap();
@@ -178,15 +140,18 @@ mod tests {
         };
         let model = Lack::Model(Dataset::Fashion, "standard".into());
         assert_eq!(lacked, [model, Lack::Sheet(Dataset::Fashion, 0)]);
+        let job: Arc<dyn Job> = Arc::new(RobustAccuracy::of(&Experiment::default(), 3));
         assert_eq!(computed, compute(&job, 1, None, &library).unwrap());
     }
 
     #[test]
     fn what_is_no_chunk_of_an_allowed_job_is_refused() {
-        assert!(asked(0).job().is_ok());
-        assert!(asked(99).job().is_err_and(|sentence| sentence.contains("none of number 99")));
+        let library = Library::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")).unwrap();
+        let refused = |asked: Asked| asked.compute(&Limits::PAGE, &library).unwrap_err();
+        assert!(asked(0).compute(&Limits::PAGE, &library).is_ok());
+        assert!(refused(asked(99)).contains("none of number 99"));
         let wrong = |kind: &str, question: &str| {
-            Asked { kind: kind.into(), question: question.into(), chunk: 0, carried: None }.job().err().unwrap()
+            refused(Asked { kind: kind.into(), question: question.into(), chunk: 0, carried: None })
         };
         assert!(wrong("nothing", "{}").contains("nothing"));
         assert!(!wrong("robust-accuracy", "{").is_empty());

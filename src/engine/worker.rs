@@ -13,7 +13,7 @@ use web_sys::{
     OffscreenCanvasRenderingContext2d, Response,
 };
 
-use super::chunk::{Asked, Lack, Shelf};
+use super::chunk::{Lack, Shelf};
 use super::crew::Crew;
 use super::explore::{self, Host, Materials};
 use super::grid::{Band, Section};
@@ -25,7 +25,8 @@ use crate::data::prepare::{self, Prepared};
 use crate::data::{self, Dataset, PIXELS, SHEET, sheet};
 use crate::experiment::{Experiment, OWN_ID, Picture, PlaneAxes};
 use crate::explain::Sampled;
-use crate::job::Computed;
+use crate::job::compute::Asked;
+use crate::job::{Computed, Limits};
 use crate::nn::{Arithmetic, Executor, Weights, zoo};
 
 /// Side that a larger picture is scaled down to before it is prepared.
@@ -199,7 +200,6 @@ async fn computed(desk: &Shared) -> bool {
 
 /// Computes a chunk; what it lacks is loaded, and then it is computed again.
 async fn chunk(desk: &Shared, asked: &Asked) -> Result<Computed<Vec<u8>>, String> {
-    let job = asked.job()?;
     loop {
         let (answer, lacks) = {
             let desk = desk.borrow();
@@ -207,7 +207,7 @@ async fn chunk(desk: &Shared, asked: &Asked) -> Result<Computed<Vec<u8>>, String
                 |dataset, name| desk.models.get(&(dataset, name.into())).map(|loaded| loaded.network.executor.clone()),
                 |dataset, k| desk.sheets.get(&(dataset, k)).cloned(),
             );
-            let answer = asked.compute(&job, &shelf);
+            let answer = asked.compute(&Limits::PAGE, &shelf);
             (answer, shelf.lacks())
         };
         if lacks.is_empty() {

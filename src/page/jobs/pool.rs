@@ -165,8 +165,8 @@ impl Inner {
                 inner.crash(desk, message);
             }
         };
-        // What is computed here is what a server would compute.
-        worker::start(Arithmetic::Exact, on_reply, on_crash)
+        // Batches are exact in either module, and the one that the page runs is at hand when the server is not.
+        worker::start(Arithmetic::Fused, on_reply, on_crash)
     }
 
     /// Whether this is the chunk that the worker has; then it has none any more.
