@@ -179,12 +179,16 @@ function key(lab) {
   return keys.get(lab.url);
 }
 
-async function submit(lab, asked, bearer) {
+async function submit(lab, asked, bearer, tries = 1) {
   const answer = await fetch(`${lab.url}api/jobs`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${bearer}` },
     body: JSON.stringify({ kind: "robust-accuracy", question: asked }),
+  }).catch((error) => {
+    // The server may just have closed a connection that had been idle.
+    if (tries === 0) throw error;
   });
+  if (!answer) return submit(lab, asked, bearer, tries - 1);
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error);
   return body.id;
