@@ -36,6 +36,9 @@ use crate::server::Shutdown;
 const SHARED_PAUSE: Duration = Duration::from_millis(200);
 /// The same where all work is brought by this process, which then wakes it.
 const OWN_PAUSE: Duration = Duration::from_secs(2);
+/// How much later than others a computing thread gets its turn, of 19.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 /// How long after the store has failed it is tried again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -150,6 +153,20 @@ impl BackendConfig for Turns {
     }
 }
 
+/// Lets whatever answers clients go before this thread, which computes. Once for each thread; where it is refused, or on
+/// other systems than Linux, where it would slow the whole process, all are equal.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use std::cell::Cell;
+
+        thread_local!(static GIVES_WAY: Cell<bool> = const { Cell::new(false) });
+        if !GIVES_WAY.replace(true) {
+            let _ = rustix::process::nice(NICE);
+        }
+    }
+}
+
 /// Waits for a chunk.
 async fn claim(runner: Runner) -> Claim {
     let pause = if runner.store.is_shared() { SHARED_PAUSE } else { OWN_PAUSE };
@@ -232,6 +249,7 @@ impl Runner {
         };
         let (number, materials, asked) = (claim.number, self.materials.clone(), job.clone());
         let computing = tokio::task::spawn_blocking(move || {
+            give_way();
             catch_unwind(AssertUnwindSafe(|| compute(&asked, number, carried.as_deref(), &*materials)))
         });
         match computing.await {
